@@ -1,0 +1,115 @@
+# etcdha is built, checked and tested from here. `make` lists the targets; V=1 shows the commands.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+# Every module of the tree. The nested ones hold tools whose dependencies etcdha must not share.
+ETCDS   := etcd35 etcd36 etcd37
+MODULES := . $(ETCDS:%=e2e/%) e2e/lint
+
+PLATFORMS := linux/amd64 linux/arm64 darwin/arm64
+
+ETCD_BINARIES := $(foreach e,$(ETCDS),$(addprefix bin/$(e)/,etcd etcdctl etcdutl))
+LINT          := bin/golangci-lint
+VULN          := bin/govulncheck
+
+Q   := $(if $(V),,@)
+say  = @printf '  %-9s %s\n'
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# The go command uses every core by itself, and two linters would wait for each other.
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: ## build bin/etcdha, one static binary
+	$(say) build 'bin/etcdha $(VERSION)'
+	$(Q)CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/etcdha ./cmd/etcdha
+
+.PHONY: tools
+tools: $(ETCD_BINARIES) ## build the etcd versions that the tests run against
+	@:
+
+.PHONY: test
+test: build tools ## run every test under the race detector
+	$(say) test './...'
+	$(Q)CGO_ENABLED=1 go test -race -timeout 40m ./...
+
+.PHONY: e2e
+e2e: build tools ## run the end-to-end tests only
+	$(say) test './e2e/...'
+	$(Q)CGO_ENABLED=1 go test -race -timeout 40m ./e2e/...
+
+.PHONY: bench
+bench: build tools ## measure etcdha beside the stock tools
+	$(say) bench './e2e/bench'
+	$(Q)go run ./e2e/bench
+
+.PHONY: check
+check: format lint tidy cross vuln ## check format, lint rules, modules, platforms, vulnerabilities
+
+.PHONY: fmt
+fmt: $(LINT) ## format the code
+	$(Q)$(LINT) fmt
+
+.PHONY: cross
+cross: ## compile for every platform
+	$(Q)for p in $(PLATFORMS); do \
+	  printf '  %-9s %s\n' cross "$$p"; \
+	  CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} go build -trimpath -o /dev/null ./... || exit 1; \
+	done
+
+.PHONY: clean
+clean: ## remove bin
+	$(Q)rm -rf bin
+
+# The parts of check.
+
+.PHONY: format
+format: $(LINT)
+	$(say) format 'gofmt, goimports'
+	$(Q)$(LINT) fmt --diff || { echo 'not formatted: `make fmt` does it' >&2; exit 1; }
+
+.PHONY: lint
+lint: $(LINT)
+	$(say) lint './...'
+	$(Q)$(LINT) config verify
+	$(Q)$(LINT) run --allow-serial-runners --show-stats=false
+
+.PHONY: tidy
+tidy:
+	$(Q)for m in $(MODULES); do \
+	  printf '  %-9s %s\n' tidy "$$m/go.mod"; \
+	  go -C "$$m" mod tidy -diff || { echo "not tidy: run 'go mod tidy' in $$m" >&2; exit 1; }; \
+	done
+
+# govulncheck loads the code before it asks for the database, so only a failed fetch is forgiven.
+.PHONY: vuln
+vuln: $(VULN)
+	$(say) vuln './...'
+	$(Q)out=$$($(VULN) ./... 2>&1) && exit 0; \
+	case "$$out" in \
+	  *'fetching vulnerabilities:'*) printf '  %-9s %s\n' '' 'not checked: the vulnerability database cannot be reached' ;; \
+	  *) printf '%s\n' "$$out" >&2; exit 1 ;; \
+	esac
+
+# Built again only when the version that they are pinned to changes.
+
+bin/etcd%/etcd bin/etcd%/etcdctl bin/etcd%/etcdutl: e2e/etcd%/go.mod e2e/etcd%/go.sum
+	$(say) build 'bin/etcd$*/{etcd,etcdctl,etcdutl}'
+	$(Q)CGO_ENABLED=0 go build -C e2e/etcd$* -trimpath -o ../../bin/etcd$*/etcd go.etcd.io/etcd/server/v3
+	$(Q)CGO_ENABLED=0 go build -C e2e/etcd$* -trimpath -o ../../bin/etcd$*/etcdctl go.etcd.io/etcd/etcdctl/v3
+	$(Q)CGO_ENABLED=0 go build -C e2e/etcd$* -trimpath -o ../../bin/etcd$*/etcdutl go.etcd.io/etcd/etcdutl/v3
+
+$(LINT) $(VULN): e2e/lint/go.mod e2e/lint/go.sum
+
+$(LINT):
+	$(say) build $@
+	$(Q)CGO_ENABLED=0 go build -C e2e/lint -trimpath -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(VULN):
+	$(say) build $@
+	$(Q)CGO_ENABLED=0 go build -C e2e/lint -trimpath -o ../../$@ golang.org/x/vuln/cmd/govulncheck
