@@ -1,0 +1,150 @@
+package command
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/schollz/progressbar/v3"
+	"github.com/urfave/cli/v2"
+	"sigs.k8s.io/yaml"
+
+	"github.com/etcdha/etcdha/internal/fail"
+	"github.com/etcdha/etcdha/snapshot"
+)
+
+// Colours, on a terminal only.
+const (
+	green  = "32"
+	red    = "31"
+	yellow = "33"
+	faint  = "2"
+)
+
+func paint(w io.Writer, colour, text string) string {
+	if !isTerminal(w) || os.Getenv("NO_COLOR") != "" {
+		return text
+	}
+	return "\x1b[" + colour + "m" + text + "\x1b[0m"
+}
+
+// marks are what a person sees of a verdict, in one width.
+var marks = map[snapshot.Verdict]struct{ text, colour string }{
+	snapshot.Match:         {"ok  ", green},
+	snapshot.Mismatch:      {"FAIL", red},
+	snapshot.NotComparable: {"n/a ", yellow},
+	snapshot.NotAsked:      {"skip", faint},
+}
+
+// printCheck prints one rung or stage as it is done.
+func printCheck(w io.Writer, check snapshot.Check) {
+	mark := marks[check.Verdict]
+	took := ""
+	if check.Seconds >= 0.05 {
+		took = paint(w, faint, fmt.Sprintf("  %.1fs", check.Seconds))
+	}
+	fmt.Fprintf(w, "  %s  %-15s %s%s\n", paint(w, mark.colour, mark.text), check.Name, check.Detail, took)
+}
+
+func printChecks(w io.Writer, checks snapshot.Checks) {
+	for _, check := range checks {
+		printCheck(w, check)
+	}
+}
+
+// printNext ends a command's output with what to type next.
+func printNext(w io.Writer, format string, args ...any) {
+	fmt.Fprintf(w, "\n%s  %s\n", paint(w, faint, "next"), fmt.Sprintf(format, args...))
+}
+
+// asJSON tells whether --write-out wants data, and prints it; else the caller
+// prints for people. Other forms than the known ones are a usage error.
+func asJSON(c *cli.Context, v any) (done bool, err error) {
+	switch form := c.String("write-out"); form {
+	case "json":
+		data, err := json.Marshal(v)
+		if err == nil {
+			_, err = fmt.Fprintln(c.App.Writer, string(data))
+		}
+		return true, err
+	case "yaml":
+		data, err := yaml.Marshal(v)
+		if err == nil {
+			_, err = c.App.Writer.Write(data)
+		}
+		return true, err
+	case "simple", "table":
+		return false, nil
+	default:
+		return true, fail.Usagef("--write-out %q: simple, table, json or yaml", form)
+	}
+}
+
+// checkWriteOut refuses an unknown form before work is done for it.
+func checkWriteOut(c *cli.Context) error {
+	switch form := c.String("write-out"); form {
+	case "simple", "table", "json", "yaml":
+		return nil
+	default:
+		return fail.Usagef("--write-out %q: simple, table, json or yaml", form)
+	}
+}
+
+func size(bytes int64) string { return humanize.IBytes(uint64(max(bytes, 0))) }
+
+// progressTick is how often plain output says how far a stream is.
+const progressTick = 30 * time.Second
+
+// newProgress returns what shows the progress of a stream on stderr: a bar on
+// a terminal, else a line now and then.
+func newProgress(c *cli.Context, what string) func(done, total int64) {
+	if isTerminal(os.Stderr) {
+		return barProgress(what)
+	}
+	log, last := newLog(c), now()
+	return func(done, total int64) {
+		if t := now(); t.Sub(last) >= progressTick {
+			last = t
+			log.Info(what, "done", size(done), "of", size(total))
+		}
+	}
+}
+
+func barProgress(what string) func(done, total int64) {
+	var bar *progressbar.ProgressBar
+	return func(done, total int64) {
+		if bar == nil {
+			bar = progressbar.NewOptions64(total,
+				progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(os.Stderr),
+				progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true),
+				progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(),
+				progressbar.OptionFullWidth())
+		}
+		_ = bar.Set64(min(done, bar.GetMax64())) // a bar that cannot be drawn is no reason to fail
+	}
+}
+
+// quote makes an argument that a shell reads back as it is.
+func quote(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:=,@+"
+	if s != "" && strings.Trim(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// storeArgs repeats for a command to type next what the environment does not say.
+func storeArgs(c *cli.Context) string {
+	s := ""
+	if url := c.String("store"); url != os.Getenv("ETCDHA_STORE") {
+		s = " --store " + quote(url)
+	}
+	if name := c.String("cluster"); name != "default" && name != os.Getenv("ETCDHA_CLUSTER") {
+		s += " --cluster " + quote(name)
+	}
+	return s
+}

@@ -1,0 +1,119 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/etcdha/etcdha/internal/throwaway"
+	"github.com/etcdha/etcdha/restore/rehearsal"
+	"github.com/etcdha/etcdha/snapshot"
+)
+
+func rehearseCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "rehearse",
+		Usage:     "restore into a throwaway cluster, compare every member, discard it",
+		ArgsUsage: "FILE|ID",
+		Flags: append(append([]cli.Flag{
+			&cli.IntFlag{Name: "members", Value: 3, Usage: "`N` members: 1, 3 or 5"},
+			&cli.StringFlag{Name: "etcd", Usage: "etcd `BINARY` to run (default: the etcd built into etcdha)"},
+			&cli.BoolFlag{Name: "kubernetes", Usage: "rehearse the restore with a bumped revision too"},
+			&cli.BoolFlag{Name: "keep", Usage: "leave the cluster running until interrupted"},
+			writeOutFlag(), spoolFlag(),
+		}, storeFlags()...), connectionFlags()...),
+		Action: rehearse,
+	}
+}
+
+func rehearse(c *cli.Context) (err error) {
+	arg, err := oneArg(c, "FILE|ID")
+	if err != nil {
+		return err
+	}
+	if err := checkWriteOut(c); err != nil {
+		return err
+	}
+	etcd, err := ownEtcd(c)
+	if err != nil {
+		return err
+	}
+	log := newLog(c)
+	src, err := openSource(c, arg, log)
+	if err != nil {
+		return err
+	}
+	o := rehearsal.Options{
+		Members: c.Int("members"), Command: etcd, Dir: c.String("spool-dir"), Kubernetes: c.Bool("kubernetes"),
+		Now: now, Random: random, Log: log,
+	}
+	people := c.String("write-out") == "simple" || c.String("write-out") == "table"
+	if people {
+		fmt.Fprintf(c.App.Writer, "Rehearsing %s with %d members\n", src.name, o.Members)
+		o.OnCheck = func(check snapshot.Check) { printCheck(c.App.Writer, check) }
+	}
+	if c.Bool("keep") {
+		o.Keep = func(ctx context.Context, cluster *throwaway.Cluster) error { return keep(ctx, c, cluster) }
+	}
+	checks, logs, err := rehearseSource(c, src, o)
+	if err != nil {
+		return err
+	}
+	for _, name := range logs {
+		log.Info("member log kept", "file", name)
+	}
+	if src.backup != nil {
+		report := snapshot.Report{Kind: snapshot.ReportRehearsal, Time: now(), Checks: checks, Etcdha: c.App.Version}
+		if err := src.catalog.AddReport(c.Context, src.backup, report); err != nil && checks.Err() == nil {
+			return err
+		}
+	}
+	if !people {
+		if _, err := asJSON(c, verifyOutput{Snapshot: src.name, Passed: checks.Err() == nil, Checks: checks}); err != nil {
+			return err
+		}
+	} else if checks.Err() == nil {
+		printRehearsed(c, src, checks)
+	}
+	return checks.Err()
+}
+
+// rehearseSource climbs the ladder and then restores for real.
+func rehearseSource(c *cli.Context, src *source, o rehearsal.Options) (snapshot.Checks, []string, error) {
+	in, err := src.verify(c.Context, o.Dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer in.close()
+	if o.OnCheck != nil {
+		for _, check := range in.Checks {
+			o.OnCheck(check)
+		}
+	}
+	if in.Checks.Err() != nil {
+		return in.Checks, nil, nil
+	}
+	checks, logs, err := rehearsal.Run(c.Context, rehearsal.Snapshot{ReaderAt: in.plain, Size: in.size, DB: in.DB, Report: in.Report}, o)
+	return append(in.Checks, checks...), logs, err
+}
+
+func printRehearsed(c *cli.Context, src *source, checks snapshot.Checks) {
+	w := c.App.Writer
+	total := 0.0
+	for _, check := range checks {
+		total += check.Seconds
+	}
+	fmt.Fprintf(w, "\n%s in %.1f s: this is about how long a recovery takes, without the deciding\n", paint(w, green, "Restored and compared"), total)
+	printNext(w, "etcdha restore %s --data-dir DIR --name NAME --initial-cluster NAME=PEER-URL,...%s", quote(src.name), storeArgs(c))
+}
+
+// keep shows how to reach the cluster and waits for the interrupt.
+func keep(ctx context.Context, c *cli.Context, cluster *throwaway.Cluster) error {
+	config := cluster.Config()
+	fmt.Fprintf(c.App.Writer, "\nThe throwaway cluster runs until Ctrl-C, and then it is gone:\n\n  etcdctl --endpoints=%s \\\n    --cacert=%s --cert=%s --key=%s \\\n    get / --prefix --keys-only --limit=10\n",
+		strings.Join(config.Endpoints, ","), quote(config.CACert), quote(config.Cert), quote(config.Key))
+	<-ctx.Done()
+	return nil
+}

@@ -1,0 +1,102 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/etcdha/etcdha/snapshot"
+)
+
+func listCommand() *cli.Command {
+	return &cli.Command{
+		Name:   "list",
+		Usage:  "list the backups of a store with what is proven of each",
+		Flags:  append([]cli.Flag{writeOutFlag()}, storeFlags()...),
+		Action: list,
+	}
+}
+
+type listed struct {
+	*snapshot.Manifest
+	Verification *snapshot.Report `json:"verification,omitempty"` // the latest
+	Rehearsal    *snapshot.Report `json:"rehearsal,omitempty"`    // the latest
+}
+
+// parallelReports hides the round trips of a remote store.
+const parallelReports = 8
+
+func list(c *cli.Context) error {
+	if err := checkWriteOut(c); err != nil {
+		return err
+	}
+	catalog, err := openCatalog(c, false)
+	if err != nil {
+		return err
+	}
+	backups, problems, err := catalog.List(c.Context)
+	if err != nil {
+		return err
+	}
+	rows := make([]listed, len(backups))
+	group, ctx := errgroup.WithContext(c.Context)
+	group.SetLimit(parallelReports)
+	for i, b := range backups {
+		group.Go(func() (err error) {
+			rows[i].Manifest = b.Manifest
+			if rows[i].Verification, err = catalog.LatestReport(ctx, b, snapshot.ReportVerification); err == nil {
+				rows[i].Rehearsal, err = catalog.LatestReport(ctx, b, snapshot.ReportRehearsal)
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	log := newLog(c)
+	for _, p := range problems {
+		log.Warn("entry not readable", "id", p.ID, "error", p.Err)
+	}
+	if done, err := asJSON(c, rows); done {
+		return err
+	}
+	if len(rows) == 0 {
+		log.Info("no backups", "cluster", catalog.Cluster, "store", catalog.Store.String())
+		return nil
+	}
+	return printList(c.App.Writer, rows)
+}
+
+// printList shows one line a backup, oldest first, a headline for each life of
+// the cluster.
+func printList(w io.Writer, rows []listed) error {
+	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tab, "ID\tREVISION\tKEYS\tDB\tSTORED\tLIVE\tVERIFIED\tREHEARSED")
+	lineage := ""
+	for _, r := range rows {
+		if lineage != "" && lineage != r.Cluster.Lineage {
+			fmt.Fprintf(tab, "\n%s/%s:\n", r.Cluster.Name, r.Cluster.Lineage)
+		}
+		lineage = r.Cluster.Lineage
+		id := r.ID
+		if r.Kind != snapshot.KindOrdinary {
+			id += " (" + r.Kind + ")"
+		}
+		fmt.Fprintf(tab, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\n", id, r.Revision, r.TotalKeys, size(r.DB.Size), size(r.Stored.Size),
+			r.HashKV.Live, proven(r.Verification), proven(r.Rehearsal))
+	}
+	return tab.Flush()
+}
+
+func proven(r *snapshot.Report) string {
+	switch {
+	case r == nil:
+		return "-"
+	case r.Passed:
+		return r.Time.UTC().Format("2006-01-02 15:04Z")
+	}
+	return "FAILED " + r.Time.UTC().Format("2006-01-02 15:04Z")
+}

@@ -1,0 +1,131 @@
+package command
+
+import (
+	"fmt"
+	"log/slog"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/etcdha/etcdha/internal/fail"
+	"github.com/etcdha/etcdha/snapshot"
+)
+
+func verifyCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "verify",
+		Usage:     "climb the verification ladder: stored bytes, digest, structure, records, live",
+		ArgsUsage: "FILE|ID",
+		Flags: append(append([]cli.Flag{
+			&cli.GenericFlag{Name: "live", Value: new(liveFlag), Usage: "compare with the member it came from; --live=all: with every member"},
+			writeOutFlag(), spoolFlag(),
+		}, storeFlags()...), connectionFlags()...),
+		Action: verify,
+	}
+}
+
+// liveFlag is --live or --live=all.
+type liveFlag struct{ on, all bool }
+
+func (f *liveFlag) Set(s string) error {
+	*f = liveFlag{on: true, all: s == "all"}
+	if !f.all {
+		on, err := strconv.ParseBool(s)
+		f.on = on
+		return err
+	}
+	return nil
+}
+
+func (f *liveFlag) String() string   { return "" }
+func (f *liveFlag) IsBoolFlag() bool { return true }
+
+type verifyOutput struct {
+	Snapshot string          `json:"snapshot"`
+	Passed   bool            `json:"passed"`
+	Checks   snapshot.Checks `json:"checks"`
+}
+
+func verify(c *cli.Context) error {
+	arg, err := oneArg(c, "FILE|ID")
+	if err != nil {
+		return err
+	}
+	if err := checkWriteOut(c); err != nil {
+		return err
+	}
+	log := newLog(c)
+	src, err := openSource(c, arg, log)
+	if err != nil {
+		return err
+	}
+	live := c.Generic("live").(*liveFlag)
+	var cluster *snapshot.Cluster
+	if live.on {
+		if cluster, err = connectTo(c, src, log); err != nil {
+			return err
+		}
+		defer cluster.Close()
+	}
+	in, err := src.verify(c.Context, c.String("spool-dir"))
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	if live.on && in.Report != nil {
+		in.Checks = append(in.Checks, cluster.Live(c.Context, in.DB, in.Report, sourceMember(src), live.all, now)...)
+	}
+	if err := c.Err(); err != nil {
+		return err
+	}
+	if err := printVerification(c, src, in.Checks); err != nil {
+		return err
+	}
+	if src.backup != nil {
+		report := snapshot.Report{Kind: snapshot.ReportVerification, Time: now(), Checks: in.Checks, Etcdha: c.App.Version}
+		if err := src.catalog.AddReport(c.Context, src.backup, report); err != nil && in.Checks.Err() == nil {
+			return err
+		}
+	}
+	return in.Checks.Err()
+}
+
+// connectTo connects to the live cluster, which has to be the backup's own.
+func connectTo(c *cli.Context, src *source, log *slog.Logger) (*snapshot.Cluster, error) {
+	config, err := connection(c, log)
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := snapshot.Connect(c.Context, config, log)
+	if err != nil {
+		return nil, err
+	}
+	if src.backup != nil && fmt.Sprintf("%x", cluster.ID) != src.backup.Cluster.ID {
+		cluster.Close()
+		return nil, fail.WithHint(fail.Usagef("the endpoints are of cluster %x, the backup of %s", cluster.ID, src.backup.Cluster.ID),
+			"give the endpoints of the cluster that the backup came from")
+	}
+	return cluster, nil
+}
+
+func sourceMember(src *source) uint64 {
+	if src.backup == nil {
+		return 0
+	}
+	id, _ := strconv.ParseUint(src.backup.Member.ID, 16, 64) // 0, unknown, if it is none
+	return id
+}
+
+func printVerification(c *cli.Context, src *source, checks snapshot.Checks) error {
+	passed := checks.Err() == nil
+	if done, err := asJSON(c, verifyOutput{Snapshot: src.name, Passed: passed, Checks: checks}); done {
+		return err
+	}
+	w := c.App.Writer
+	fmt.Fprintln(w, src.name)
+	printChecks(w, checks)
+	if passed {
+		printNext(w, "etcdha restore rehearse %s%s", quote(src.name), storeArgs(c))
+	}
+	return nil
+}

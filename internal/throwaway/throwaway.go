@@ -1,0 +1,300 @@
+// Package throwaway runs etcd clusters that live no longer than the process
+// that made them: real child processes on loopback, with mutual TLS from
+// certificates made on the spot, in one directory with mode 0700.
+//
+// What always holds: no member listens without TLS and client certificates;
+// when the parent is gone, however it ended, so are the members; a directory
+// that a killed parent left behind is removed by the next [Sweep].
+package throwaway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sys/unix"
+
+	"github.com/etcdha/etcdha/internal/etcdclient"
+)
+
+// Options describe a cluster.
+type Options struct {
+	Parent  string   // directory in which to make the cluster's own
+	Members int      // number of members
+	Command []string // runs etcd; flags are appended
+	Token   string   // cluster token
+	Quota   int64    // backend quota in bytes
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Member is one member of a throwaway cluster.
+type Member struct {
+	Name      string
+	ClientURL string
+	PeerURL   string
+	DataDir   string
+	LogFile   string
+
+	config  string
+	process *process
+}
+
+// Cluster is a throwaway cluster. Close it after use.
+type Cluster struct {
+	Dir     string
+	Members []*Member
+
+	options Options
+	lock    *os.File
+	config  etcdclient.Config
+}
+
+const (
+	dirPrefix = "etcdha-throwaway-"
+	lockName  = "lock"
+)
+
+// New makes the directory of a cluster with certificates and configurations.
+// Nothing runs yet, so that data directories can be put in place.
+func New(o Options) (*Cluster, error) {
+	dir, err := os.MkdirTemp(o.Parent, dirPrefix) // mode 0700
+	if err != nil {
+		return nil, fmt.Errorf("make throwaway cluster: %w", err)
+	}
+	c := &Cluster{Dir: dir, options: o}
+	if err := c.prepare(); err != nil {
+		return nil, errors.Join(fmt.Errorf("make throwaway cluster: %w", err), c.Close())
+	}
+	return c, nil
+}
+
+func (c *Cluster) prepare() error {
+	var err error
+	if c.lock, err = lock(c.Dir, os.O_CREATE); err != nil {
+		return err
+	}
+	if err := writeCertificates(c.Dir, c.options.Now()); err != nil {
+		return err
+	}
+	ports, err := freePorts(2 * c.options.Members)
+	if err != nil {
+		return err
+	}
+	for i := range c.options.Members {
+		name := fmt.Sprintf("m%d", i+1)
+		dir := filepath.Join(c.Dir, name)
+		c.Members = append(c.Members, &Member{
+			Name:      name,
+			ClientURL: fmt.Sprintf("https://127.0.0.1:%d", ports[2*i]),
+			PeerURL:   fmt.Sprintf("https://127.0.0.1:%d", ports[2*i+1]),
+			DataDir:   filepath.Join(dir, "data"),
+			LogFile:   filepath.Join(dir, "etcd.log"),
+			config:    filepath.Join(dir, "etcd.yaml"),
+		})
+	}
+	c.config = etcdclient.Config{
+		CACert:         filepath.Join(c.Dir, caCert),
+		Cert:           filepath.Join(c.Dir, clientCert),
+		Key:            filepath.Join(c.Dir, clientKey),
+		DialTimeout:    5 * time.Second,
+		CommandTimeout: 10 * time.Second,
+	}
+	for _, m := range c.Members {
+		c.config.Endpoints = append(c.config.Endpoints, m.ClientURL)
+		if err := os.Mkdir(filepath.Dir(m.DataDir), 0o700); err != nil {
+			return err
+		}
+		if err := c.writeConfig(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// InitialCluster is the value of etcd's flag of that name.
+func (c *Cluster) InitialCluster() string {
+	var parts []string
+	for _, m := range c.Members {
+		parts = append(parts, m.Name+"="+m.PeerURL)
+	}
+	return strings.Join(parts, ",")
+}
+
+// Config connects to the cluster, as the user root where authentication is on.
+func (c *Cluster) Config() etcdclient.Config { return c.config }
+
+// Start starts every member and waits until all of them follow one leader.
+func (c *Cluster) Start(ctx context.Context) error {
+	for _, m := range c.Members {
+		if err := c.StartMember(m); err != nil {
+			return err
+		}
+	}
+	return c.WaitReady(ctx)
+}
+
+// StartMember starts one member.
+func (c *Cluster) StartMember(m *Member) error {
+	log, err := os.OpenFile(m.LogFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	args := append(append([]string{}, c.options.Command...), "--config-file="+m.config)
+	m.process, err = start(args, log)
+	if err != nil {
+		return fmt.Errorf("start etcd: %w", err)
+	}
+	return nil
+}
+
+// pollInterval is short beside an election, which takes half a second.
+const pollInterval = 50 * time.Millisecond
+
+// WaitReady waits until every member names the same leader. A member that has
+// exited is an error that carries the end of its log.
+func (c *Cluster) WaitReady(ctx context.Context) error {
+	for _, m := range c.Members {
+		client, err := c.config.Dial(m.ClientURL)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		for {
+			err := c.checkReady(ctx, m, client)
+			if err == nil {
+				break
+			}
+			if m.process.exited() {
+				return fmt.Errorf("etcd %s has exited: %s", m.Name, lastLine(m.LogFile))
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("wait for a leader: %w (%w)", ctx.Err(), err)
+			case <-time.After(pollInterval):
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) checkReady(ctx context.Context, m *Member, client *clientv3.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	s, err := pb.NewMaintenanceClient(client.ActiveConnection()).Status(ctx, &pb.StatusRequest{})
+	if err != nil {
+		return etcdclient.Explain(m.ClientURL, err)
+	}
+	if s.Leader == 0 {
+		return fmt.Errorf("%s has no leader", m.Name)
+	}
+	return nil
+}
+
+// Kill ends every member at once. Their data stays until Close.
+func (c *Cluster) Kill() {
+	for _, m := range c.Members {
+		m.process.kill()
+	}
+}
+
+// Close ends every member and removes the directory.
+func (c *Cluster) Close() error {
+	c.Kill()
+	err := os.RemoveAll(c.Dir)
+	if c.lock != nil {
+		_ = c.lock.Close()
+	}
+	return err
+}
+
+// KeepLogs copies the members' logs to dir before Close removes them, and
+// returns their names.
+func (c *Cluster) KeepLogs(dir string) ([]string, error) {
+	var kept []string
+	for _, m := range c.Members {
+		data, err := os.ReadFile(m.LogFile)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return kept, err
+		}
+		name := filepath.Join(dir, filepath.Base(c.Dir)+"-"+m.Name+".log")
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			return kept, err
+		}
+		kept = append(kept, name)
+	}
+	return kept, nil
+}
+
+// Sweep removes the directories in parent whose process is gone.
+func Sweep(parent string) (removed []string) {
+	dirs, _ := filepath.Glob(filepath.Join(parent, dirPrefix+"*"))
+	for _, dir := range dirs {
+		l, err := lock(dir, 0)
+		if err != nil {
+			continue // somebody lives there, or is just moving in
+		}
+		if os.RemoveAll(dir) == nil {
+			removed = append(removed, dir)
+		}
+		_ = l.Close()
+	}
+	return removed
+}
+
+// lock takes the lock of a cluster directory, which ends with the process.
+func lock(dir string, flag int) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|flag, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// freePorts finds ports on loopback that nothing listens on. All are held
+// until all are found, so that they differ.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
+// lastLine returns the end of a log, where the reason of an exit is.
+func lastLine(file string) string {
+	f, err := os.Open(file)
+	if err != nil {
+		return err.Error()
+	}
+	defer f.Close()
+	const tail = 2048
+	if fi, err := f.Stat(); err == nil && fi.Size() > tail {
+		_, _ = f.Seek(-tail, io.SeekEnd)
+	}
+	data, _ := io.ReadAll(f)
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	return lines[len(lines)-1]
+}

@@ -1,0 +1,160 @@
+// Package rehearsal restores a backup for real and compares the result: data
+// directories from the stored object, a throwaway etcd cluster of child
+// processes on them, and every member held against the snapshot.
+//
+// Nothing of it touches the live cluster, and nothing of it stays.
+package rehearsal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/etcdha/etcdha/internal/fail"
+	"github.com/etcdha/etcdha/internal/throwaway"
+	"github.com/etcdha/etcdha/restore"
+	"github.com/etcdha/etcdha/snapshot"
+	"github.com/etcdha/etcdha/snapshot/dbfile"
+)
+
+// Snapshot is a verified plain snapshot.
+type Snapshot struct {
+	io.ReaderAt
+	Size   int64 // bytes, digest trailer included
+	DB     *dbfile.File
+	Report *dbfile.Report
+}
+
+// Options say how to rehearse.
+type Options struct {
+	Members    int                                             // 1, 3 or 5
+	Command    []string                                        // runs etcd; flags are appended
+	Dir        string                                          // for the data directories; "" is the temporary directory
+	Kubernetes bool                                            // rehearse the bumped restore too
+	Keep       func(context.Context, *throwaway.Cluster) error // called while the cluster runs; may be nil
+
+	BootTimeout time.Duration // default DefaultBootTimeout
+	Now         func() time.Time
+	Random      io.Reader
+	Log         *slog.Logger
+	OnCheck     func(snapshot.Check) // called after each stage
+}
+
+// DefaultBootTimeout is generous: a member reads its whole db when it starts,
+// from whatever disk it is on.
+const DefaultBootTimeout = 10 * time.Minute
+
+// stageFailed ends a rehearsal whose checks say why.
+var errStageFailed = errors.New("stage failed")
+
+type rehearsal struct {
+	Options
+	snap   Snapshot
+	checks snapshot.Checks
+	logs   []string
+}
+
+// Run rehearses a snapshot. A difference, or a cluster that does not come up,
+// is a check with the verdict Mismatch; an error is something that kept the
+// rehearsal from being done, such as no room. Members' logs of a failed
+// rehearsal are kept; their names are in logs.
+func Run(ctx context.Context, snap Snapshot, o Options) (checks snapshot.Checks, logs []string, err error) {
+	if o.Members != 1 && o.Members != 3 && o.Members != 5 {
+		return nil, nil, fail.Usagef("--members must be 1, 3 or 5")
+	}
+	if o.Dir == "" {
+		o.Dir = os.TempDir()
+	}
+	if o.BootTimeout == 0 {
+		o.BootTimeout = DefaultBootTimeout
+	}
+	r := &rehearsal{Options: o, snap: snap}
+	for _, dir := range throwaway.Sweep(o.Dir) {
+		o.Log.Info("removed what a killed rehearsal had left", "dir", dir)
+	}
+	if err := snapshot.CheckRoom(o.Dir, "--spool-dir", r.room()); err != nil {
+		return nil, nil, err
+	}
+	err = r.cluster(ctx, false)
+	if err == nil && o.Kubernetes {
+		err = r.cluster(ctx, true)
+	}
+	if errors.Is(err, errStageFailed) {
+		err = nil
+	}
+	return r.checks, r.logs, err
+}
+
+// walAllowance is what a member's log takes: a segment of 64 MiB, and the one
+// that etcd makes ahead.
+const walAllowance = 2 * 64 << 20
+
+func (r *rehearsal) room() int64 {
+	return int64(r.Members) * (r.snap.Size + r.snap.Size/8 + walAllowance)
+}
+
+// quota is above the db, whatever its size, so that writes are possible.
+func (r *rehearsal) quota() int64 {
+	const etcdDefault = 2 << 30
+	return max(etcdDefault, 2*r.snap.Size)
+}
+
+// cluster restores, boots and checks one cluster, and discards it.
+func (r *rehearsal) cluster(ctx context.Context, bumped bool) (err error) {
+	token, err := restore.NewToken("", "", r.Random)
+	if err != nil {
+		return err
+	}
+	c, err := throwaway.New(throwaway.Options{
+		Parent: r.Dir, Members: r.Members, Command: r.Command, Token: token,
+		Quota: r.quota(), Now: r.Now, Log: r.Log,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if errors.Is(err, errStageFailed) {
+			logs, logErr := c.KeepLogs(r.Dir)
+			r.logs = append(r.logs, logs...)
+			err = errors.Join(err, logErr)
+		}
+		if closeErr := c.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	s := &stages{rehearsal: r, cluster: c, token: token, bumped: bumped}
+	defer s.close()
+	if err := s.run(ctx); err != nil {
+		return err
+	}
+	if r.Keep != nil && !bumped {
+		return r.Keep(ctx, c)
+	}
+	return nil
+}
+
+// stage runs one stage and records it. An error from fn that the context did
+// not cause is what the rehearsal has found out.
+func (r *rehearsal) stage(ctx context.Context, name string, fn func() (detail string, err error)) error {
+	start := r.Now()
+	detail, err := fn()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	check := snapshot.Check{Name: name, Verdict: snapshot.Match, Detail: detail, Seconds: r.Now().Sub(start).Seconds()}
+	if err != nil {
+		check.Verdict, check.Detail = snapshot.Mismatch, err.Error()
+	}
+	r.checks = append(r.checks, check)
+	if r.OnCheck != nil {
+		r.OnCheck(check)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, errStageFailed)
+	}
+	return nil
+}

@@ -1,0 +1,249 @@
+package restore
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/etcdha/etcdha/internal/atomicfile"
+	"github.com/etcdha/etcdha/internal/fail"
+)
+
+const dirMode fs.FileMode = 0o700
+
+// stagePrefix begins the name of the directory in which a member is built.
+const stagePrefix = ".etcdha-restore-"
+
+// target is a data directory in which nothing has its name yet.
+type target struct {
+	dataDir string
+	walDir  string // "" is within member
+	owner   *Owner
+
+	stage    string   // directory inside dataDir
+	lock     *os.File // on stage, for as long as it is worked in
+	walStage string   // beside walDir; "" without
+	created  []string // directories made on the way, outermost first
+}
+
+// openTarget refuses what is not empty and makes the staging directory.
+func openTarget(dataDir, walDir string, owner *Owner) (*target, error) {
+	t := &target{dataDir: dataDir, walDir: walDir, owner: owner}
+	if err := t.check(); err != nil {
+		return nil, err
+	}
+	if t.owner == nil {
+		t.owner = ownerOf(dataDir)
+	}
+	if err := t.makeDirs(); err != nil {
+		t.abort()
+		return nil, fmt.Errorf("prepare data directory: %w", err)
+	}
+	return t, nil
+}
+
+func (t *target) check() error {
+	entries, err := os.ReadDir(t.dataDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	for _, e := range entries {
+		switch {
+		case e.Name() == "lost+found", strings.HasPrefix(e.Name(), stagePrefix):
+		case e.Name() == "member":
+			return t.holdsMember()
+		default:
+			return fail.WithHint(fail.Unsafef("data directory %s is not empty: it holds %s", t.dataDir, e.Name()),
+				"restore into a new or empty directory")
+		}
+	}
+	if t.walDir == "" {
+		return nil
+	}
+	if entries, err := os.ReadDir(t.walDir); len(entries) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fail.WithHint(fail.Unsafef("WAL directory %s is not empty", t.walDir), "name a new --wal-dir")
+	}
+	return nil
+}
+
+func (t *target) holdsMember() error {
+	if locked(filepath.Join(t.dataDir, "member", "snap", "db")) {
+		return fail.WithHint(fail.Unsafef("data directory %s is in use by a running etcd", t.dataDir),
+			"stop that etcd, then move its member directory aside: mv %[1]s/member %[1]s/member.old", t.dataDir)
+	}
+	return fail.WithHint(fail.Unsafef("data directory %s holds a member already", t.dataDir),
+		"nothing is overwritten; to restore here, move it aside: mv %[1]s/member %[1]s/member.old", t.dataDir)
+}
+
+// locked tells whether a process has the db open, as bbolt locks it.
+func locked(db string) bool {
+	f, err := os.Open(db)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	return errors.Is(err, unix.EWOULDBLOCK)
+}
+
+func (t *target) makeDirs() error {
+	if err := t.mkdirAll(t.dataDir); err != nil {
+		return err
+	}
+	t.sweep()
+	t.stage = filepath.Join(t.dataDir, stagePrefix+rand.Text()[:8])
+	if err := os.Mkdir(t.stage, dirMode); err != nil {
+		return err
+	}
+	var err error
+	if t.lock, err = lockDir(t.stage); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(t.snapPath(), dirMode); err != nil {
+		return err
+	}
+	if t.walDir == "" {
+		return nil
+	}
+	if err := t.mkdirAll(filepath.Dir(t.walDir)); err != nil {
+		return err
+	}
+	t.walStage = filepath.Join(filepath.Dir(t.walDir), stagePrefix+rand.Text()[:8])
+	return os.Mkdir(t.walStage, dirMode)
+}
+
+// mkdirAll remembers what it makes, so that a failed restore leaves nothing.
+func (t *target) mkdirAll(dir string) error {
+	if fi, err := os.Stat(dir); err == nil {
+		if !fi.IsDir() {
+			return &fs.PathError{Op: "mkdir", Path: dir, Err: unix.ENOTDIR}
+		}
+		return nil
+	}
+	if err := t.mkdirAll(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, dirMode); err != nil {
+		return err
+	}
+	t.created = append(t.created, dir)
+	return nil
+}
+
+// sweep removes what killed restores have left, and nothing that a living one
+// works in.
+func (t *target) sweep() {
+	stages, _ := filepath.Glob(filepath.Join(t.dataDir, stagePrefix+"*"))
+	for _, dir := range stages {
+		if lock, err := lockDir(dir); err == nil {
+			_ = os.RemoveAll(dir)
+			_ = lock.Close()
+		}
+	}
+}
+
+// lockDir takes the exclusive lock of a directory without waiting. The lock
+// ends when the file is closed, at the latest with the process.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (t *target) snapPath() string { return filepath.Join(t.stage, "member", "snap") }
+
+func (t *target) dbPath() string { return filepath.Join(t.snapPath(), "db") }
+
+func (t *target) walPath() string {
+	if t.walStage != "" {
+		return filepath.Join(t.walStage, "wal")
+	}
+	return filepath.Join(t.stage, "member", "wal")
+}
+
+// commit makes everything durable and gives it its name: first the WAL, if it
+// lies elsewhere, then the member.
+func (t *target) commit() error {
+	for _, root := range []string{filepath.Join(t.stage, "member"), t.walStage} {
+		if err := t.finish(root); err != nil {
+			return fmt.Errorf("finish data directory: %w", err)
+		}
+	}
+	if t.walDir != "" {
+		if err := os.Rename(t.walPath(), t.walDir); err != nil {
+			return fmt.Errorf("place WAL: %w", err)
+		}
+	}
+	if err := os.Rename(filepath.Join(t.stage, "member"), filepath.Join(t.dataDir, "member")); err != nil {
+		if t.walDir != "" {
+			_ = os.Rename(t.walDir, t.walPath()) // removed with the stage
+		}
+		return fmt.Errorf("place member: %w", err)
+	}
+	created := t.created
+	t.created = nil
+	t.abort()
+	if t.walDir != "" {
+		created = append(created, t.walDir)
+	}
+	for _, dir := range append(created, filepath.Join(t.dataDir, "member")) {
+		if err := atomicfile.SyncDir(filepath.Dir(dir)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish hands every file below root to the owner and syncs it.
+func (t *target) finish(root string) error {
+	if root == "" {
+		return nil
+	}
+	for _, dir := range t.created {
+		if err := t.owner.take(dir); err != nil {
+			return err
+		}
+	}
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if err := t.owner.take(path); err != nil {
+			return err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return f.Sync()
+	})
+}
+
+// abort removes everything that is not committed.
+func (t *target) abort() {
+	for _, dir := range []string{t.stage, t.walStage} {
+		if dir != "" {
+			_ = os.RemoveAll(dir)
+		}
+	}
+	for i := len(t.created) - 1; i >= 0; i-- {
+		_ = os.Remove(t.created[i]) // fails if something else has come in
+	}
+	t.created = nil
+	if t.lock != nil {
+		_ = t.lock.Close()
+	}
+}

@@ -1,0 +1,66 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+
+	"github.com/etcdha/etcdha/internal/fail"
+	"github.com/etcdha/etcdha/storage"
+	"github.com/etcdha/etcdha/storage/seal"
+)
+
+// Fetch writes the plain snapshot of a backup to w, digest trailer included,
+// and checks the stored and the plain bytes against the manifest on the way.
+// What w got is worth nothing unless the error is nil; damage is
+// [fail.ErrVerification].
+func (c *Catalog) Fetch(ctx context.Context, b *Backup, w io.Writer) error {
+	stored, err := c.Store.Open(ctx, path.Join(b.prefix, b.Stored.Name))
+	if errors.Is(err, storage.ErrNotExist) {
+		return fail.Verificationf("backup %s has a manifest but no data", b.ID)
+	}
+	if err != nil {
+		return err
+	}
+	defer stored.Close()
+	opened, err := seal.Open(stored)
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	plain := newPlainCheck(b.DB)
+	_, copyErr := io.Copy(io.MultiWriter(w, plain), contextReader{ctx, opened})
+	if copyErr != nil && !errors.Is(copyErr, seal.ErrDamaged) {
+		return fmt.Errorf("fetch backup %s: %w", b.ID, copyErr)
+	}
+	sum, err := opened.Sum()
+	if err != nil {
+		return fmt.Errorf("fetch backup %s: %w", b.ID, err)
+	}
+	if sum != b.Stored.Sum {
+		return fail.Verificationf("backup %s: stored bytes are %d with SHA-256 %.16s…, the manifest says %d with %.16s…",
+			b.ID, sum.Size, sum.SHA256, b.Stored.Size, b.Stored.SHA256)
+	}
+	if copyErr != nil {
+		return fail.As(fail.ErrVerification, fmt.Errorf("backup %s: %w", b.ID, copyErr))
+	}
+	if err := plain.check(); err != nil {
+		return fmt.Errorf("backup %s: %w", b.ID, err)
+	}
+	return nil
+}
+
+// contextReader makes a read loop end with its context.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}

@@ -1,0 +1,177 @@
+package snapshot
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
+	"github.com/etcdha/etcdha/internal/fail"
+)
+
+// Words that stand for an id.
+const (
+	Latest          = "latest"
+	LatestRehearsed = "latest-rehearsed"
+)
+
+// Resolve finds the backup that ref means: an id, a unique prefix of one,
+// "latest", "latest-rehearsed", or "@TIME", the newest at or before TIME
+// (RFC 3339, or an id's own form). What does not decide is [fail.ErrUsage].
+//
+// The last three are about one life of a cluster. Where the catalog holds
+// several and none is chosen, live is asked for the status of the live cluster;
+// it may be nil, or return nil if nothing answers.
+func (c *Catalog) Resolve(ctx context.Context, ref string, live func(context.Context) *pb.StatusResponse) (*Backup, error) {
+	all, problems, err := c.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found *Backup
+	switch {
+	case ref == Latest, ref == LatestRehearsed, strings.HasPrefix(ref, "@"):
+		all, err = c.oneLineage(ctx, all, live)
+		if err == nil {
+			found, err = c.newest(ctx, all, ref)
+		}
+	default:
+		found, err = byPrefix(all, problems, ref)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if found == nil {
+		return nil, fail.WithHint(fail.Usagef("no backup %q of cluster %s in %s", ref, c.Cluster, c.Store),
+			"etcdha snapshot list shows what is there; --cluster chooses another cluster")
+	}
+	return found, nil
+}
+
+func byPrefix(all []*Backup, problems []Problem, ref string) (*Backup, error) {
+	var matches []*Backup
+	for _, b := range all {
+		if b.ID == ref {
+			return b, nil
+		}
+		if strings.HasPrefix(b.ID, ref) {
+			matches = append(matches, b)
+		}
+	}
+	for _, p := range problems {
+		if strings.HasPrefix(p.ID, ref) {
+			return nil, fmt.Errorf("backup %s: %w", p.ID, p.Err)
+		}
+	}
+	if len(matches) > 1 {
+		var ids []string
+		for _, b := range matches {
+			ids = append(ids, b.ID)
+		}
+		return nil, fail.WithHint(fail.Usagef("%q begins %d ids: %s", ref, len(ids), strings.Join(ids, ", ")), "give more of the id")
+	}
+	if len(matches) == 1 {
+		return matches[0], nil
+	}
+	return nil, nil
+}
+
+func (c *Catalog) newest(ctx context.Context, all []*Backup, ref string) (*Backup, error) {
+	until := time.Time{}
+	if at, ok := strings.CutPrefix(ref, "@"); ok {
+		var err error
+		if until, err = parseTime(at); err != nil {
+			return nil, err
+		}
+	}
+	for _, b := range slices.Backward(all) {
+		if b.Kind != KindOrdinary || !until.IsZero() && b.Started.After(until) {
+			continue
+		}
+		if ref == LatestRehearsed {
+			r, err := c.LatestReport(ctx, b, ReportRehearsal)
+			if err != nil {
+				return nil, err
+			}
+			if r == nil || !r.Passed {
+				continue
+			}
+		}
+		return b, nil
+	}
+	return nil, nil
+}
+
+func parseTime(s string) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339, timeFormat} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fail.WithHint(fail.Usagef("%q is no time", s), "for example @2026-11-20T23:52:11Z")
+}
+
+// oneLineage keeps the backups of one life of the cluster.
+func (c *Catalog) oneLineage(ctx context.Context, all []*Backup, live func(context.Context) *pb.StatusResponse) ([]*Backup, error) {
+	newest := newestByLineage(all)
+	if len(newest) <= 1 {
+		return all, nil
+	}
+	if live != nil {
+		if s := live(ctx); s != nil {
+			if lineage := continued(all, s); lineage != "" {
+				return slices.DeleteFunc(all, func(b *Backup) bool { return b.Cluster.Lineage != lineage }), nil
+			}
+		}
+	}
+	var lines []string
+	for _, b := range newest {
+		lines = append(lines, fmt.Sprintf("%s/%s (newest %s)", c.Cluster, b.Cluster.Lineage, b.Started.UTC().Format(time.RFC3339)))
+	}
+	return nil, fail.WithHint(fail.Usagef("the store holds several lives of cluster %s: %s", c.Cluster, strings.Join(lines, ", ")),
+		"--cluster NAME/LINEAGE chooses one")
+}
+
+// newestByLineage returns the newest backup of each lineage, given all in order.
+func newestByLineage(all []*Backup) []*Backup {
+	var newest []*Backup
+	for _, b := range all {
+		newest = slices.DeleteFunc(newest, func(n *Backup) bool { return n.Cluster.Lineage == b.Cluster.Lineage })
+		newest = append(newest, b)
+	}
+	return newest
+}
+
+// continued returns the lineage that the cluster with status s carries on, or
+// "". A cluster id is not unique: a cluster restored or made again with the
+// same names, URLs and token has the same one. It is the same life only if its
+// raft log has not gone back behind the newest backup.
+func continued(all []*Backup, s *pb.StatusResponse) string {
+	for _, b := range slices.Backward(newestByLineage(all)) {
+		if b.Cluster.ID != fmt.Sprintf("%x", s.Header.ClusterId) {
+			continue
+		}
+		if s.RaftTerm >= b.RaftTerm && s.RaftIndex >= b.RaftIndex {
+			return b.Cluster.Lineage
+		}
+		return "" // an older life with this id is no nearer
+	}
+	return ""
+}
+
+// lineage returns the lineage for a new backup of the cluster with status s.
+func (c *Catalog) lineage(ctx context.Context, s *pb.StatusResponse, random io.Reader) (string, error) {
+	everything := Catalog{Store: c.Store, Cluster: c.Cluster}
+	all, _, err := everything.List(ctx)
+	if err != nil {
+		return "", err
+	}
+	if lineage := continued(all, s); lineage != "" {
+		return lineage, nil
+	}
+	suffix, err := randomHex(random, 4)
+	return fmt.Sprintf("%x-%s", s.Header.ClusterId, suffix), err
+}

@@ -1,0 +1,133 @@
+package snapshot
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/etcdha/etcdha/internal/fail"
+)
+
+// Spool is a file that can be read while it is written: it takes the stream as
+// fast as the member sends, and slow readers follow. Its file has no name, so
+// that it is gone when the process is.
+type Spool struct {
+	f *os.File
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced at every change
+	size    int64
+	ended   bool
+	err     error // what the readers get at the end instead of io.EOF
+}
+
+// NewSpool makes an empty spool in dir; "" is the temporary directory.
+func NewSpool(dir string) (*Spool, error) {
+	f, err := os.CreateTemp(dir, ".etcdha-spool-") // mode 0600
+	if err != nil {
+		return nil, fmt.Errorf("make spool file: %w", err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("make spool file: %w", err)
+	}
+	return newSpool(f), nil
+}
+
+// newSpool spools into f, which the caller closes.
+func newSpool(f *os.File) *Spool { return &Spool{f: f, changed: make(chan struct{})} }
+
+// Write appends to the spool.
+func (s *Spool) Write(p []byte) (int, error) {
+	n, err := s.f.Write(p)
+	s.update(func() { s.size += int64(n) })
+	if err != nil {
+		err = fail.WithHint(fmt.Errorf("write spool: %w", err), "--spool-dir names a directory with more room")
+	}
+	return n, err
+}
+
+// End lets the readers come to an end: io.EOF if err is nil, else err.
+func (s *Spool) End(err error) {
+	s.update(func() {
+		if !s.ended {
+			s.ended, s.err = true, err
+		}
+	})
+}
+
+func (s *Spool) update(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// ReadAt reads what has been written.
+func (s *Spool) ReadAt(p []byte, off int64) (int, error) { return s.f.ReadAt(p, off) }
+
+// Size is the number of bytes written so far.
+func (s *Spool) Size() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.size
+}
+
+// Close frees the file.
+func (s *Spool) Close() error { return s.f.Close() }
+
+// Follow returns a reader of everything from the beginning, which waits for
+// what is not written yet, until End is called or ctx is done.
+func (s *Spool) Follow(ctx context.Context) io.Reader {
+	return &follower{ctx: ctx, spool: s}
+}
+
+type follower struct {
+	ctx   context.Context
+	spool *Spool
+	off   int64
+}
+
+func (f *follower) Read(p []byte) (int, error) {
+	s := f.spool
+	for {
+		s.mu.Lock()
+		have, ended, err, changed := s.size-f.off, s.ended, s.err, s.changed
+		s.mu.Unlock()
+		switch {
+		case ended && err != nil:
+			return 0, err // whatever is left must not be taken for whole
+		case have > 0:
+			n, err := s.f.ReadAt(p[:min(int64(len(p)), have)], f.off)
+			f.off += int64(n)
+			return n, err
+		case ended:
+			return 0, io.EOF
+		}
+		select {
+		case <-f.ctx.Done():
+			return 0, context.Cause(f.ctx)
+		case <-changed:
+		}
+	}
+}
+
+// CheckRoom refuses to start what will not fit: need bytes in dir. It cannot
+// know what others write meanwhile, so writers still have to expect an error.
+func CheckRoom(dir, flag string, need int64) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return fmt.Errorf("room in %s: %w", dir, err)
+	}
+	have := int64(st.Bavail) * int64(st.Bsize)
+	if have < need {
+		return fail.WithHint(fmt.Errorf("no room in %s: %d MiB are free, %d MiB are needed", dir, have>>20, need>>20+1),
+			"%s names a directory with more room", flag)
+	}
+	return nil
+}
