@@ -21,7 +21,6 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"golang.org/x/sys/unix"
 
 	"github.com/etcdha/etcdha/internal/etcdclient"
 )
@@ -55,23 +54,18 @@ type Cluster struct {
 	Members []*Member
 
 	options Options
-	lock    *os.File
+	dir     *Dir
 	config  etcdclient.Config
 }
-
-const (
-	dirPrefix = "etcdha-throwaway-"
-	lockName  = "lock"
-)
 
 // New makes the directory of a cluster with certificates and configurations.
 // Nothing runs yet, so that data directories can be put in place.
 func New(o Options) (*Cluster, error) {
-	dir, err := os.MkdirTemp(o.Parent, dirPrefix) // mode 0700
+	dir, err := NewDir(o.Parent)
 	if err != nil {
 		return nil, fmt.Errorf("make throwaway cluster: %w", err)
 	}
-	c := &Cluster{Dir: dir, options: o}
+	c := &Cluster{Dir: dir.Path, options: o, dir: dir}
 	if err := c.prepare(); err != nil {
 		return nil, errors.Join(fmt.Errorf("make throwaway cluster: %w", err), c.Close())
 	}
@@ -79,10 +73,6 @@ func New(o Options) (*Cluster, error) {
 }
 
 func (c *Cluster) prepare() error {
-	var err error
-	if c.lock, err = lock(c.Dir, os.O_CREATE); err != nil {
-		return err
-	}
 	if err := writeCertificates(c.Dir, c.options.Now()); err != nil {
 		return err
 	}
@@ -211,11 +201,7 @@ func (c *Cluster) Kill() {
 // Close ends every member and removes the directory.
 func (c *Cluster) Close() error {
 	c.Kill()
-	err := os.RemoveAll(c.Dir)
-	if c.lock != nil {
-		_ = c.lock.Close()
-	}
-	return err
+	return c.dir.Close()
 }
 
 // KeepLogs copies the members' logs to dir before Close removes them, and
@@ -237,35 +223,6 @@ func (c *Cluster) KeepLogs(dir string) ([]string, error) {
 		kept = append(kept, name)
 	}
 	return kept, nil
-}
-
-// Sweep removes the directories in parent whose process is gone.
-func Sweep(parent string) (removed []string) {
-	dirs, _ := filepath.Glob(filepath.Join(parent, dirPrefix+"*"))
-	for _, dir := range dirs {
-		l, err := lock(dir, 0)
-		if err != nil {
-			continue // somebody lives there, or is just moving in
-		}
-		if os.RemoveAll(dir) == nil {
-			removed = append(removed, dir)
-		}
-		_ = l.Close()
-	}
-	return removed
-}
-
-// lock takes the lock of a cluster directory, which ends with the process.
-func lock(dir string, flag int) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|flag, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
 }
 
 // freePorts finds ports on loopback that nothing listens on. All are held

@@ -57,7 +57,7 @@ func rehearse(c *cli.Context) (err error) {
 	if c.Bool("keep") {
 		o.Keep = func(ctx context.Context, cluster *throwaway.Cluster) error { return keep(ctx, c, cluster) }
 	}
-	checks, logs, err := rehearseSource(c, src, o)
+	checks, logs, err := rehearseSource(c.Context, src, o)
 	if err != nil {
 		return err
 	}
@@ -81,8 +81,8 @@ func rehearse(c *cli.Context) (err error) {
 }
 
 // rehearseSource climbs the ladder and then restores for real.
-func rehearseSource(c *cli.Context, src *source, o rehearsal.Options) (snapshot.Checks, []string, error) {
-	in, err := src.verify(c.Context, o.Dir)
+func rehearseSource(ctx context.Context, src *source, o rehearsal.Options) (snapshot.Checks, []string, error) {
+	in, err := src.verify(ctx, o.Dir)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -95,7 +95,7 @@ func rehearseSource(c *cli.Context, src *source, o rehearsal.Options) (snapshot.
 	if in.Checks.Err() != nil {
 		return in.Checks, nil, nil
 	}
-	checks, logs, err := rehearsal.Run(c.Context, rehearsal.Snapshot{ReaderAt: in.plain, Size: in.size, DB: in.DB, Report: in.Report}, o)
+	checks, logs, err := rehearsal.Run(ctx, rehearsal.Snapshot{ReaderAt: in.plain, Size: in.size, DB: in.DB, Report: in.Report}, o)
 	return append(in.Checks, checks...), logs, err
 }
 
