@@ -186,12 +186,11 @@ func (d *demo) rehearse(ctx context.Context) error {
 // disaster destroys the first cluster while the restored one runs, and shows
 // what the restored one holds.
 func (d *demo) disaster(ctx context.Context, restored *throwaway.Cluster) error {
-	d.cluster.Close()
-	d.cluster = nil
-	if err := d.live.Close(); err != nil {
+	dir := d.live.Dir
+	if err := d.close(); err != nil {
 		return err
 	}
-	if _, err := os.Stat(d.live.Dir); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("the first cluster is still there: %w", err)
 	}
 	fmt.Fprintf(d.w, "  %s  the first cluster is dead and its data removed\n", paint(d.w, red, "gone"))
@@ -215,6 +214,7 @@ func (d *demo) disaster(ctx context.Context, restored *throwaway.Cluster) error 
 	return nil
 }
 
+// close ends the first cluster, if it has not been ended.
 func (d *demo) close() error {
 	if d.writer != nil {
 		_ = d.writer.client.Close()
@@ -222,10 +222,12 @@ func (d *demo) close() error {
 	if d.cluster != nil {
 		d.cluster.Close()
 	}
-	if d.live != nil {
-		return d.live.Close()
+	live := d.live
+	d.writer, d.cluster, d.live = nil, nil, nil
+	if live == nil {
+		return nil
 	}
-	return nil
+	return live.Close()
 }
 
 func (d *demo) farewell() {
