@@ -206,7 +206,8 @@ func (t *target) commit() error {
 	return nil
 }
 
-// finish hands every file below root to the owner and syncs it.
+// finish hands every file below root to the owner, and to nobody else, and
+// syncs it.
 func (t *target) finish(root string) error {
 	if root == "" {
 		return nil
@@ -221,6 +222,14 @@ func (t *target) finish(root string) error {
 			return err
 		}
 		if err := t.owner.take(path); err != nil {
+			return err
+		}
+		// etcd's own code leaves some modes to the umask.
+		mode := atomicfile.Mode
+		if d.IsDir() {
+			mode = dirMode
+		}
+		if err := os.Chmod(path, mode); err != nil {
 			return err
 		}
 		f, err := os.Open(path)

@@ -56,7 +56,7 @@ func (m *Member) status(ctx context.Context) (*pb.StatusResponse, error) {
 	ctx, cancel := m.short(ctx)
 	defer cancel()
 	s, err := m.maintenance().Status(ctx, &pb.StatusRequest{})
-	return s, etcdclient.Explain(m.Endpoint, err)
+	return s, m.config.Diagnose(ctx, m.Endpoint, err)
 }
 
 // Cluster is the connected members of one cluster. Close it after use.
@@ -84,11 +84,11 @@ func Connect(ctx context.Context, config etcdclient.Config, log *slog.Logger) (*
 			continue
 		}
 		c.Members = append(c.Members, m)
-		c.ID = m.Status.Header.ClusterId
 	}
 	if len(c.Members) == 0 {
 		return nil, fmt.Errorf("connect to etcd: %w", errors.Join(errs...))
 	}
+	c.ID = c.Members[0].Status.Header.ClusterId
 	for _, err := range errs {
 		if err != nil {
 			log.Warn("endpoint does not answer", "error", err)
@@ -118,11 +118,11 @@ func connect(ctx context.Context, config etcdclient.Config, endpoint string) (*M
 }
 
 func (c *Cluster) checkOneCluster() error {
-	for _, m := range c.Members {
+	first := c.Members[0]
+	for _, m := range c.Members[1:] {
 		if id := m.Status.Header.ClusterId; id != c.ID {
-			first := c.Members[0]
 			return fail.WithHint(fail.Usagef("endpoints of different clusters: %s is of %x, %s of %x",
-				first.Endpoint, first.Status.Header.ClusterId, m.Endpoint, id), "give the endpoints of one cluster in --endpoints")
+				first.Endpoint, c.ID, m.Endpoint, id), "give the endpoints of one cluster in --endpoints")
 		}
 	}
 	return nil

@@ -120,6 +120,9 @@ func (c *Cluster) InitialCluster() string {
 	return strings.Join(parts, ",")
 }
 
+// Token is the cluster token.
+func (c *Cluster) Token() string { return c.options.Token }
+
 // Config connects to the cluster, as the user root where authentication is on.
 func (c *Cluster) Config() etcdclient.Config { return c.config }
 
@@ -190,6 +193,12 @@ func (c *Cluster) checkReady(ctx context.Context, m *Member, client *clientv3.Cl
 	}
 	return nil
 }
+
+// PID is the id of a started member's process.
+func (m *Member) PID() int { return m.process.cmd.Process.Pid }
+
+// KillMember ends one member at once. Its data stays.
+func (c *Cluster) KillMember(m *Member) { m.process.kill() }
 
 // Kill ends every member at once. Their data stays until Close.
 func (c *Cluster) Kill() {

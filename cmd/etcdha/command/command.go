@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -29,8 +30,20 @@ func Run(ctx context.Context, args []string, version string) error {
 		etcdmain.Main(append([]string{"etcd"}, args[2:]...))
 		return nil
 	}
+	unsetEmpty()
 	app := newApp(version)
 	return app.RunContext(ctx, intersperse(app, args))
+}
+
+// unsetEmpty makes an empty variable the same as none, so that it does not
+// hide etcdctl's of the same flag.
+func unsetEmpty() {
+	for _, variable := range os.Environ() {
+		name, value, _ := strings.Cut(variable, "=")
+		if value == "" && (strings.HasPrefix(name, "ETCDHA_") || strings.HasPrefix(name, "ETCDCTL_")) {
+			_ = os.Unsetenv(name) // fails only for names that no environment has
+		}
+	}
 }
 
 func newApp(version string) *cli.App {
