@@ -105,7 +105,11 @@ func TestAKilledRehearsalLeavesNothingRunning(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			waitFor(t, bufio.NewScanner(stdout), "runs until Ctrl-C")
+			lines := bufio.NewScanner(stdout)
+			waitFor(t, lines, "runs until Ctrl-C")
+			if keys := must(t, "sh", "-c", printedCommand(lines)); !strings.Contains(keys, "/registry/") {
+				t.Errorf("the printed etcdctl line gives %q", keys)
+			}
 			left, _ := filepath.Glob(filepath.Join(dir, "etcdha-throwaway-*"))
 			if len(left) != 1 {
 				t.Fatalf("the throwaway is not in %s: %v", dir, left)
@@ -135,6 +139,16 @@ func waitFor(t *testing.T, lines *bufio.Scanner, what string) {
 		}
 	}
 	t.Fatalf("never printed: %s", what)
+}
+
+// printedCommand returns the etcdctl line that --keep prints, to be typed as it
+// stands.
+func printedCommand(lines *bufio.Scanner) string {
+	command := ""
+	for lines.Scan() && !strings.Contains(lines.Text(), "--limit") {
+		command += lines.Text() + "\n"
+	}
+	return "PATH=" + tool("etcd37") + ":$PATH\n" + command + lines.Text()
 }
 
 // processesNaming returns the processes whose command line names dir.

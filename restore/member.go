@@ -36,7 +36,7 @@ func (p *plan) writeMember(t *target, revision int64) (err error) {
 		}
 	}()
 	log := zap.NewNop()
-	be := backend.New(backendConfig(log, t.dbPath()))
+	be := backend.New(p.backendConfig(log, t.dbPath()))
 	closed := false
 	defer func() {
 		if !closed {
@@ -58,10 +58,11 @@ func (p *plan) writeMember(t *target, revision int64) (err error) {
 }
 
 // backendConfig gives up on a lock instead of waiting for ever.
-func backendConfig(log *zap.Logger, path string) backend.BackendConfig {
+func (p *plan) backendConfig(log *zap.Logger, path string) backend.BackendConfig {
 	cfg := backend.DefaultBackendConfig(log)
 	cfg.Path = path
 	cfg.Timeout = 10 * time.Second
+	cfg.UnsafeNoFsync = p.NoSync
 	return cfg
 }
 
@@ -104,6 +105,9 @@ func (p *plan) writeLog(log *zap.Logger, t *target) error {
 		return fail.WithHint(fmt.Errorf("create WAL: %w", err), "is there room for its 64 MiB?")
 	}
 	defer w.Close()
+	if p.NoSync {
+		w.SetUnsafeNoFsync()
+	}
 	commit := uint64(len(ids))
 	state := &raftpb.HardState{Term: new(uint64(firstTerm)), Vote: new(uint64(ids[0])), Commit: new(commit)}
 	if err := w.Save(state, entries); err != nil {

@@ -53,6 +53,7 @@ type Options struct {
 	BumpRevision  uint64
 	MarkCompacted bool
 	Owner         *Owner // nil: the owner of the data directory
+	NoSync        bool   // leave out every fsync: for what will not outlive this process
 
 	Log *slog.Logger
 }
@@ -78,7 +79,7 @@ func Restore(ctx context.Context, in Input, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	target, err := openTarget(p.DataDir, p.WALDir, o.Owner)
+	target, err := openTarget(p.Options)
 	if err != nil {
 		return nil, err
 	}

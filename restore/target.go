@@ -25,6 +25,7 @@ type target struct {
 	dataDir string
 	walDir  string // "" is within member
 	owner   *Owner
+	noSync  bool
 
 	stage    string   // directory inside dataDir
 	lock     *os.File // on stage, for as long as it is worked in
@@ -33,13 +34,13 @@ type target struct {
 }
 
 // openTarget refuses what is not empty and makes the staging directory.
-func openTarget(dataDir, walDir string, owner *Owner) (*target, error) {
-	t := &target{dataDir: dataDir, walDir: walDir, owner: owner}
+func openTarget(o Options) (*target, error) {
+	t := &target{dataDir: o.DataDir, walDir: o.WALDir, owner: o.Owner, noSync: o.NoSync}
 	if err := t.check(); err != nil {
 		return nil, err
 	}
 	if t.owner == nil {
-		t.owner = ownerOf(dataDir)
+		t.owner = ownerOf(t.dataDir)
 	}
 	if err := t.makeDirs(); err != nil {
 		t.abort()
@@ -199,7 +200,7 @@ func (t *target) commit() error {
 		created = append(created, t.walDir)
 	}
 	for _, dir := range append(created, filepath.Join(t.dataDir, "member")) {
-		if err := atomicfile.SyncDir(filepath.Dir(dir)); err != nil {
+		if err := t.sync(filepath.Dir(dir)); err != nil {
 			return err
 		}
 	}
@@ -232,13 +233,21 @@ func (t *target) finish(root string) error {
 		if err := os.Chmod(path, mode); err != nil {
 			return err
 		}
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		return f.Sync()
+		return t.sync(path)
 	})
+}
+
+// sync makes a file, or the names in a directory, durable.
+func (t *target) sync(path string) error {
+	if t.noSync {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
 }
 
 // abort removes everything that is not committed.

@@ -36,6 +36,10 @@ type Catalog struct {
 	Store   storage.Store
 	Cluster string // the user's name for it
 	Lineage string // "" for all lives of the cluster
+
+	// Progress is told how much of a plain snapshot a Fetch has got, in bytes.
+	// It may be nil.
+	Progress func(done, total int64)
 }
 
 // Backup is a committed backup: its manifest is there.

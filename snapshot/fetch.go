@@ -8,6 +8,7 @@ import (
 	"path"
 
 	"github.com/etcdha/etcdha/internal/fail"
+	"github.com/etcdha/etcdha/snapshot/dbfile"
 	"github.com/etcdha/etcdha/storage"
 	"github.com/etcdha/etcdha/storage/seal"
 )
@@ -31,7 +32,7 @@ func (c *Catalog) Fetch(ctx context.Context, b *Backup, w io.Writer) error {
 	}
 	defer opened.Close()
 	plain := newPlainCheck(b.DB)
-	_, copyErr := io.Copy(io.MultiWriter(w, plain), contextReader{ctx, opened})
+	_, copyErr := io.Copy(io.MultiWriter(w, plain), &fetchReader{ctx: ctx, r: opened, total: b.DB.Size + dbfile.DigestSize, progress: c.Progress})
 	if copyErr != nil && !errors.Is(copyErr, seal.ErrDamaged) {
 		return fmt.Errorf("fetch backup %s: %w", b.ID, copyErr)
 	}
@@ -52,15 +53,22 @@ func (c *Catalog) Fetch(ctx context.Context, b *Backup, w io.Writer) error {
 	return nil
 }
 
-// contextReader makes a read loop end with its context.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
+// fetchReader makes a read loop end with its context, and tells its progress.
+type fetchReader struct {
+	ctx         context.Context
+	r           io.Reader
+	done, total int64
+	progress    func(done, total int64)
 }
 
-func (c contextReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
+func (f *fetchReader) Read(p []byte) (int, error) {
+	if err := f.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return c.r.Read(p)
+	n, err := f.r.Read(p)
+	f.done += int64(n)
+	if f.progress != nil {
+		f.progress(f.done, f.total)
+	}
+	return n, err
 }

@@ -114,6 +114,20 @@ func newProgress(c *cli.Context, what string) func(done, total int64) {
 	}
 }
 
+// progressReader tells how much of it was read.
+type progressReader struct {
+	r           io.Reader
+	done, total int64
+	progress    func(done, total int64)
+}
+
+func (p *progressReader) Read(b []byte) (int, error) {
+	n, err := p.r.Read(b)
+	p.done += int64(n)
+	p.progress(p.done, p.total)
+	return n, err
+}
+
 func barProgress(what string) func(done, total int64) {
 	var bar *progressbar.ProgressBar
 	return func(done, total int64) {

@@ -69,7 +69,7 @@ func runRestore(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	in, err := src.input()
+	in, err := src.input(newProgress(c, "restore"))
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ func getCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			catalog.Progress = newProgress(c, "fetch")
 			log := newLog(c)
 			b, err := catalog.Resolve(c.Context, c.Args().First(), liveOf(c, log))
 			if err != nil {

@@ -85,6 +85,7 @@ func openSource(c *cli.Context, arg string, log *slog.Logger) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
+	catalog.Progress = newProgress(c, "fetch")
 	b, err := catalog.Resolve(c.Context, arg, liveOf(c, log))
 	if err != nil {
 		return nil, err
@@ -115,7 +116,7 @@ func liveOf(c *cli.Context, log *slog.Logger) func(context.Context) *pb.StatusRe
 }
 
 // input is the source for a restore.
-func (s *source) input() (restore.Input, error) {
+func (s *source) input(progress func(done, total int64)) (restore.Input, error) {
 	if s.backup != nil {
 		return restore.Input{
 			Size:  s.backup.DB.Size + dbfile.DigestSize,
@@ -132,7 +133,7 @@ func (s *source) input() (restore.Input, error) {
 			return err
 		}
 		defer f.Close()
-		_, err = io.Copy(w, f)
+		_, err = io.Copy(w, &progressReader{r: f, total: fi.Size(), progress: progress})
 		return err
 	}}, nil
 }
