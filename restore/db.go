@@ -34,10 +34,20 @@ func createDB(path string, size int64, hasDigest bool) (*dbWriter, error) {
 	return w, nil
 }
 
+// writeSize is large enough for a goroutine a write to cost nothing.
+const writeSize = 1 << 20
+
+// Write hashes and writes side by side, each a processor's work.
 func (w *dbWriter) Write(p []byte) (int, error) {
 	n := min(int64(len(p)), w.dbSize-w.written)
-	_, _ = w.digest.Write(p[:n]) // a hash never fails
-	if _, err := w.f.Write(p[:n]); err != nil {
+	hashed := make(chan struct{})
+	go func() {
+		_, _ = w.digest.Write(p[:n]) // a hash never fails
+		close(hashed)
+	}()
+	_, err := w.f.Write(p[:n])
+	<-hashed
+	if err != nil {
 		return 0, err
 	}
 	w.written += n

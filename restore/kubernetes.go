@@ -1,18 +1,15 @@
 package restore
 
 import (
-	"bufio"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/etcdha/etcdha/internal/fail"
@@ -31,8 +28,17 @@ func CheckNoAPIServer(ctx context.Context, url string) error {
 	if url == "" {
 		return nil
 	}
+	return checkNotAnswering(ctx, url)
+}
+
+func checkNotAnswering(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	// An apiserver without etcd can take its time to answer, but not to greet.
+	var greeted atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		TLSHandshakeDone: func(_ tls.ConnectionState, err error) { greeted.Store(err == nil) },
+	})
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+"/readyz", nil)
 	if err != nil {
 		return fail.Usagef("--apiserver: %v", err)
@@ -41,7 +47,7 @@ func CheckNoAPIServer(ctx context.Context, url string) error {
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // see above
 	resp, err := client.Do(req)
 	if err != nil {
-		if !speaksTLS(err) {
+		if !greeted.Load() && !speaksTLS(err) {
 			return nil // nobody is there, or a load balancer with nobody behind it
 		}
 	} else {
@@ -72,22 +78,4 @@ func findProcess(proc, name string) string {
 		}
 	}
 	return ""
-}
-
-// Digest returns what identifies the content of a snapshot for [NewToken]: the
-// SHA-256 of the db without its trailer, as manifests have it.
-func Digest(f *os.File) (string, error) {
-	fi, err := f.Stat()
-	if err != nil {
-		return "", err
-	}
-	size := fi.Size()
-	if size%512 == sha256.Size {
-		size -= sha256.Size
-	}
-	h := sha256.New()
-	if _, err := io.Copy(h, bufio.NewReaderSize(io.NewSectionReader(f, 0, size), 1<<20)); err != nil {
-		return "", fmt.Errorf("read snapshot: %w", err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -21,7 +21,7 @@ func ParseOwner(s string) (*Owner, error) {
 	name, group, hasGroup := strings.Cut(s, ":")
 	u, err := user.Lookup(name)
 	if err != nil {
-		if _, numErr := strconv.Atoi(name); numErr != nil {
+		if _, numErr := parseID(name); numErr != nil {
 			return nil, fail.Usagef("--owner: %v", err)
 		}
 		u = &user.User{Uid: name, Gid: name}
@@ -34,13 +34,19 @@ func ParseOwner(s string) (*Owner, error) {
 		}
 	}
 	o := new(Owner)
-	if o.UID, err = strconv.Atoi(u.Uid); err == nil {
-		o.GID, err = strconv.Atoi(gid)
+	if o.UID, err = parseID(u.Uid); err == nil {
+		o.GID, err = parseID(gid)
 	}
 	if err != nil {
 		return nil, fail.Usagef("--owner: no group %q", group)
 	}
 	return o, nil
+}
+
+// parseID reads a number that chown does not take for "leave it as it is".
+func parseID(s string) (int, error) {
+	id, err := strconv.ParseUint(s, 10, 31)
+	return int(id), err
 }
 
 // ownerOf is the owner of dir, or of the nearest parent that exists.

@@ -9,6 +9,7 @@
 package restore
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -129,6 +130,9 @@ func newPlan(o Options) (*plan, error) {
 	if o.DataDir == "" {
 		o.DataDir = o.Name + ".etcd"
 	}
+	if o.WALDir != "" {
+		o.WALDir = filepath.Clean(o.WALDir)
+	}
 	if o.WALDir == filepath.Join(o.DataDir, "member", "wal") {
 		o.WALDir = ""
 	}
@@ -147,11 +151,23 @@ func (p *plan) writeDB(ctx context.Context, in Input, path string) (*dbfile.Repo
 		return nil, err
 	}
 	defer db.f.Close()
-	if err := in.Write(ctx, db); err != nil {
+	buffered := bufio.NewWriterSize(db, writeSize)
+	err = in.Write(ctx, buffered)
+	if err == nil {
+		err = buffered.Flush()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("write db: %w", err)
 	}
 	if err := db.finish(!p.SkipHashCheck); err != nil {
 		return nil, err
+	}
+	if !p.NoSync {
+		// The disk works while the pages are checked; the end only waits for
+		// what is left.
+		synced := make(chan error, 1)
+		go func() { synced <- db.f.Sync() }()
+		defer func() { <-synced }() // a disk that fails here fails the last sync too
 	}
 	file, err := dbfile.Open(db.f, db.dbSize)
 	if err == nil && hasDigest {
@@ -179,6 +195,24 @@ func NewToken(digest, restoreID string, random io.Reader) (string, error) {
 		return "", fmt.Errorf("read random bytes: %w", err)
 	}
 	return "etcdha-" + hex.EncodeToString(b), nil
+}
+
+// Digest returns what identifies the content of a snapshot file for
+// [NewToken], as manifests have it: its trailer, which the restore holds
+// against the db, or, where there is none, the SHA-256 of the db.
+func Digest(f io.ReaderAt, size int64) (string, error) {
+	if size%512 == sha256.Size {
+		trailer := make([]byte, sha256.Size)
+		if _, err := f.ReadAt(trailer, size-sha256.Size); err != nil {
+			return "", fmt.Errorf("read snapshot: %w", err)
+		}
+		return hex.EncodeToString(trailer), nil
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, io.NewSectionReader(f, 0, size)); err != nil {
+		return "", fmt.Errorf("read snapshot: %w", err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // StartFlags returns, by member name and in that order, the flags with which

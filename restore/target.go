@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -27,10 +28,11 @@ type target struct {
 	owner   *Owner
 	noSync  bool
 
-	stage    string   // directory inside dataDir
-	lock     *os.File // on stage, for as long as it is worked in
-	walStage string   // beside walDir; "" without
-	created  []string // directories made on the way, outermost first
+	stage    string      // directory inside dataDir
+	walStage string      // beside walDir; "" without
+	locks    []*os.File  // on both, for as long as they are worked in
+	created  []string    // directories made on the way, outermost first
+	emptyWAL fs.FileInfo // of an empty directory at walDir; nil if there is none
 }
 
 // openTarget refuses what is not empty and makes the staging directory.
@@ -57,6 +59,7 @@ func (t *target) check() error {
 	for _, e := range entries {
 		switch {
 		case e.Name() == "lost+found", strings.HasPrefix(e.Name(), stagePrefix):
+		case strings.HasPrefix(e.Name(), "member."): // moved aside; see holdsMember
 		case e.Name() == "member":
 			return t.holdsMember()
 		default:
@@ -70,6 +73,7 @@ func (t *target) check() error {
 	if entries, err := os.ReadDir(t.walDir); len(entries) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fail.WithHint(fail.Unsafef("WAL directory %s is not empty", t.walDir), "name a new --wal-dir")
 	}
+	t.emptyWAL, _ = os.Stat(t.walDir)
 	return nil
 }
 
@@ -97,13 +101,8 @@ func (t *target) makeDirs() error {
 	if err := t.mkdirAll(t.dataDir); err != nil {
 		return err
 	}
-	t.sweep()
-	t.stage = filepath.Join(t.dataDir, stagePrefix+rand.Text()[:8])
-	if err := os.Mkdir(t.stage, dirMode); err != nil {
-		return err
-	}
-	var err error
-	if t.lock, err = lockDir(t.stage); err != nil {
+	t.stage = stageIn(t.dataDir)
+	if err := t.makeStage(t.stage); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(t.snapPath(), dirMode); err != nil {
@@ -115,8 +114,23 @@ func (t *target) makeDirs() error {
 	if err := t.mkdirAll(filepath.Dir(t.walDir)); err != nil {
 		return err
 	}
-	t.walStage = filepath.Join(filepath.Dir(t.walDir), stagePrefix+rand.Text()[:8])
-	return os.Mkdir(t.walStage, dirMode)
+	t.walStage = stageIn(filepath.Dir(t.walDir))
+	return t.makeStage(t.walStage)
+}
+
+func stageIn(dir string) string { return filepath.Join(dir, stagePrefix+rand.Text()[:8]) }
+
+// makeStage makes and locks a directory to build in.
+func (t *target) makeStage(stage string) error {
+	sweep(filepath.Dir(stage))
+	if err := os.Mkdir(stage, dirMode); err != nil {
+		return err
+	}
+	lock, err := lockDir(stage)
+	if err == nil {
+		t.locks = append(t.locks, lock)
+	}
+	return err
 }
 
 // mkdirAll remembers what it makes, so that a failed restore leaves nothing.
@@ -137,10 +151,10 @@ func (t *target) mkdirAll(dir string) error {
 	return nil
 }
 
-// sweep removes what killed restores have left, and nothing that a living one
-// works in.
-func (t *target) sweep() {
-	stages, _ := filepath.Glob(filepath.Join(t.dataDir, stagePrefix+"*"))
+// sweep removes what killed restores have left in parent, and nothing that a
+// living one works in.
+func sweep(parent string) {
+	stages, _ := filepath.Glob(filepath.Join(parent, stagePrefix+"*"))
 	for _, dir := range stages {
 		if lock, err := lockDir(dir); err == nil {
 			_ = os.RemoveAll(dir)
@@ -183,14 +197,13 @@ func (t *target) commit() error {
 		}
 	}
 	if t.walDir != "" {
-		if err := os.Rename(t.walPath(), t.walDir); err != nil {
-			return fmt.Errorf("place WAL: %w", err)
+		// Unlike os.Rename, this replaces an empty directory, and no other.
+		if err := unix.Rename(t.walPath(), t.walDir); err != nil {
+			return fmt.Errorf("place WAL in %s: %w", t.walDir, err)
 		}
 	}
 	if err := os.Rename(filepath.Join(t.stage, "member"), filepath.Join(t.dataDir, "member")); err != nil {
-		if t.walDir != "" {
-			_ = os.Rename(t.walDir, t.walPath()) // removed with the stage
-		}
+		t.takeBackWAL()
 		return fmt.Errorf("place member: %w", err)
 	}
 	created := t.created
@@ -205,6 +218,19 @@ func (t *target) commit() error {
 		}
 	}
 	return nil
+}
+
+// takeBackWAL undoes the placing of the WAL.
+func (t *target) takeBackWAL() {
+	if t.walDir == "" {
+		return
+	}
+	_ = os.Rename(t.walDir, t.walPath()) // removed with the stage
+	if t.emptyWAL != nil && os.Mkdir(t.walDir, dirMode) == nil {
+		st := t.emptyWAL.Sys().(*syscall.Stat_t)
+		_ = os.Chown(t.walDir, int(st.Uid), int(st.Gid))
+		_ = os.Chmod(t.walDir, t.emptyWAL.Mode())
+	}
 }
 
 // finish hands every file below root to the owner, and to nobody else, and
@@ -261,7 +287,7 @@ func (t *target) abort() {
 		_ = os.Remove(t.created[i]) // fails if something else has come in
 	}
 	t.created = nil
-	if t.lock != nil {
-		_ = t.lock.Close()
+	for _, lock := range t.locks {
+		_ = lock.Close()
 	}
 }

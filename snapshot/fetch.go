@@ -32,7 +32,9 @@ func (c *Catalog) Fetch(ctx context.Context, b *Backup, w io.Writer) error {
 	}
 	defer opened.Close()
 	plain := newPlainCheck(b.DB)
-	_, copyErr := io.Copy(io.MultiWriter(w, plain), &fetchReader{ctx: ctx, r: opened, total: b.DB.Size + dbfile.DigestSize, progress: c.Progress})
+	size := b.DB.Size + dbfile.DigestSize
+	r := &fetchReader{ctx: ctx, r: opened, total: size, progress: c.Progress}
+	_, copyErr := io.Copy(io.MultiWriter(w, plain), io.LimitReader(r, size+1)) // one more shows that it is too long
 	if copyErr != nil && !errors.Is(copyErr, seal.ErrDamaged) {
 		return fmt.Errorf("fetch backup %s: %w", b.ID, copyErr)
 	}

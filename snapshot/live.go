@@ -43,7 +43,8 @@ type liveResult struct {
 func compareLive(ctx context.Context, m *Member, db *dbfile.File, report *dbfile.Report) liveResult {
 	revision := max(report.Revision, 1)
 	resp, err := m.hashKV(ctx, revision, hashTimeout)
-	if err == nil && resp.CompactRevision < report.CompactRevision && m.Status.Header.Revision == revision {
+	// Before its first compaction a member says -1.
+	if err == nil && max(resp.CompactRevision, 0) < report.CompactRevision && m.Status.Header.Revision == revision {
 		// Answered from the cache of compaction hashes. Revision 0 goes past
 		// it, to what is now the newest.
 		resp, err = m.hashKV(ctx, 0, hashTimeout)

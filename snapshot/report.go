@@ -32,7 +32,7 @@ const (
 
 // AddReport puts a report beside the manifest.
 func (c *Catalog) AddReport(ctx context.Context, b *Backup, r Report) error {
-	r.Format, r.Passed = Format, r.Checks.Err() == nil
+	r.Format, r.Passed, r.Time = Format, r.Checks.Err() == nil, r.Time.UTC()
 	// Reports are never overwritten: of two in one second, the later one moves on.
 	for at := r.Time; ; at = at.Add(time.Second) {
 		key := path.Join(b.prefix, reportsDir, at.UTC().Format(timeFormat)+"-"+r.Kind+".json")

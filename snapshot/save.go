@@ -178,6 +178,7 @@ func (s *save) stream(ctx context.Context) error {
 	if s.received, err = receive(ctx, s.Member, s.spool, s.StallTimeout, s.Progress); err != nil {
 		return err
 	}
+	defer s.syncEarly()()
 	if s.verified, err = inspected(ctx, s.spool, s.received.size, s.Now); err != nil {
 		return err
 	}
@@ -186,6 +187,20 @@ func (s *save) stream(ctx context.Context) error {
 	}
 	s.compareLive(ctx)
 	return s.verified.Checks.Err()
+}
+
+// syncEarly keeps the disk busy while the pages are checked, so that the commit
+// of a file only waits for what is left. The commit's own sync tells errors.
+func (s *save) syncEarly() (wait func()) {
+	if s.file == nil {
+		return func() {}
+	}
+	done := make(chan struct{})
+	go func() {
+		_ = s.file.Sync()
+		close(done)
+	}()
+	return func() { <-done }
 }
 
 func (s *save) compareLive(ctx context.Context) {
@@ -226,30 +241,39 @@ func (s *save) upload(ctx context.Context, failed context.CancelFunc) error {
 	return nil
 }
 
-// commit gives the snapshot its names, the manifest last.
+// commit gives the snapshot its names. The file is the last, so that it stays
+// as it was if the store fails.
 func (s *save) commit(ctx context.Context) (*Saved, error) {
 	out := &Saved{Size: s.received.size, Verification: s.verified}
+	if s.Catalog != nil {
+		if err := s.commitBackup(ctx, out); err != nil {
+			return nil, err
+		}
+	}
 	if s.file != nil {
 		if err := s.commitFile(); err != nil {
 			return nil, fmt.Errorf("save %s: %w", s.File, err)
 		}
 	}
-	if s.Catalog == nil {
-		return out, nil
-	}
+	return out, nil
+}
+
+// commitBackup reads the stored object back and writes the manifest.
+func (s *save) commitBackup(ctx context.Context, out *Saved) error {
 	b := &Backup{Manifest: s.manifest(), prefix: backupPrefix(s.Catalog.Cluster, s.lineage, s.id)}
 	start := s.Now()
 	if err := s.Catalog.Fetch(ctx, b, io.Discard); err != nil {
-		return nil, fmt.Errorf("read back: %w", err)
+		return fmt.Errorf("read back: %w", err)
 	}
-	stored := Check{Name: RungStored, Verdict: Match, Detail: "read back and decompressed to the same bytes", Seconds: s.Now().Sub(start).Seconds()}
+	end := s.Now()
+	stored := Check{Name: RungStored, Verdict: Match, Detail: "read back and decompressed to the same bytes", Seconds: end.Sub(start).Seconds()}
 	out.Checks = append(Checks{stored}, out.Checks...)
-	b.Finished = s.Now()
+	b.Finished = end.UTC()
 	if err := s.Catalog.putJSON(ctx, path.Join(b.prefix, manifestName), b.Manifest); err != nil {
-		return nil, fmt.Errorf("commit backup %s: %w", b.ID, err)
+		return fmt.Errorf("commit backup %s: %w", b.ID, err)
 	}
 	out.Backup = b
-	return out, nil
+	return nil
 }
 
 func (s *save) commitFile() error {

@@ -106,6 +106,7 @@ func SyncDir(dir string) error {
 	return nil
 }
 
+// tempName has nothing of the name in it, which may be as long as a name can be.
 func tempName(path string) string {
-	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text()[:8]+".tmp")
+	return filepath.Join(filepath.Dir(path), "."+rand.Text()+".tmp")
 }

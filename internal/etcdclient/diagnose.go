@@ -3,6 +3,7 @@ package etcdclient
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/url"
 	"strings"
@@ -22,13 +23,18 @@ const probeTimeout = 2 * time.Second
 // gRPC hears it or a broken pipe is chance; so it is asked again, to hear why.
 func (c Config) Diagnose(ctx context.Context, endpoint string, err error) error {
 	explained := Explain(endpoint, err)
-	if explained == nil || fail.Hint(explained) != "" {
+	if explained == nil || fail.Hint(explained) != "" && !isClosed(explained) || strings.HasPrefix(endpoint, "http://") {
 		return explained
 	}
 	if alert := c.alert(ctx, endpoint); alert != nil {
 		return Explain(endpoint, alert)
 	}
 	return explained
+}
+
+func isClosed(err error) bool {
+	e, ok := errors.AsType[*endpointError](err)
+	return ok && e.reason == closed
 }
 
 // alert returns the TLS alert with which a server refuses us, or nil.

@@ -11,8 +11,10 @@ import (
 	"strings"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -37,6 +39,14 @@ type Config struct {
 // endpoint in well under a second and decides what to do.
 const maxRetries = 2
 
+// A snapshot is one long stream of 32 KiB messages. The window lets the member
+// send on while a write waits for the disk, and the buffer takes several
+// messages at a time from the connection.
+const (
+	streamWindow = 4 << 20
+	readBuffer   = 256 << 10
+)
+
 // Dial returns a client of exactly one endpoint, so that a request about a
 // member reaches that member. Nothing is sent yet, unless there is a password
 // to log in with. The caller closes the client.
@@ -58,11 +68,24 @@ func (c Config) Dial(endpoint string) (*clientv3.Client, error) {
 	}
 	cfg.Logger = zap.NewNop() // what matters comes back as an error
 	cfg.MaxUnaryRetries = maxRetries
+	cfg.DialOptions = append(cfg.DialOptions,
+		grpc.WithChainUnaryInterceptor(loginAtOnce),
+		grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(streamWindow),
+		grpc.WithReadBufferSize(readBuffer))
 	client, err := clientv3.New(*cfg)
 	if err != nil {
-		return nil, Explain(endpoint, err)
+		return nil, c.Diagnose(context.Background(), endpoint, err) // which has a timeout of its own
 	}
 	return client, nil
+}
+
+// loginAtOnce lets a login fail with the reason why there is no connection.
+// The client would wait for one until the deadline, which tells nothing.
+func loginAtOnce(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	if method == pb.Auth_Authenticate_FullMethodName {
+		opts = append(opts, grpc.WaitForReady(false))
+	}
+	return invoke(ctx, method, req, reply, conn, opts...)
 }
 
 func (c Config) spec(endpoint string) *clientv3.ConfigSpec {
@@ -115,6 +138,13 @@ func readable(file string) bool {
 	return true
 }
 
+// A server that closes a connection may have said why, but its reset can
+// overtake what it said; see [Config.Diagnose].
+const (
+	closed     = "the connection was closed"
+	closedHint = "has etcd stopped, or does it ask for TLS or a client certificate? give https:// in --endpoints, --cacert, --cert and --key"
+)
+
 // explanations turn a fragment of a transport error into a reason and a hint.
 var explanations = []struct{ fragment, reason, hint string }{
 	{"connection refused", "connection refused", "is etcd running and listening there?"},
@@ -122,12 +152,19 @@ var explanations = []struct{ fragment, reason, hint string }{
 	{"signed by unknown authority", "the server's certificate is signed by another CA than --cacert", "--cacert must be the CA of etcd's server certificates; kubeadm keeps it in /etc/kubernetes/pki/etcd/ca.crt"},
 	{"cannot validate certificate", "the server's certificate is not for this host", "use a host name or address that the certificate names"},
 	{"certificate is valid for", "the server's certificate is not for this host", "use a host name or address that the certificate names"},
+	{"certificate is not valid for any names", "the server's certificate is not for this host", "use a host name or address that the certificate names"},
 	{"certificate has expired", "a certificate has expired", "kubeadm certs check-expiration shows which"},
+	{"expired certificate", "the client certificate has expired", "kubeadm certs check-expiration shows which"},
 	{"certificate required", "the server asks for a client certificate", "give --cert and --key, signed by etcd's CA"},
 	{"bad certificate", "the server refuses this client certificate", "--cert must be signed by the CA that etcd trusts for clients (--trusted-ca-file)"},
 	{"unknown certificate authority", "the server refuses this client certificate", "--cert must be signed by the CA that etcd trusts for clients (--trusted-ca-file)"},
 	{"first record does not look like a TLS handshake", "the server does not speak TLS", "use http:// in --endpoints"},
-	{"error reading server preface", "the connection was closed at once", "does the server ask for TLS or a client certificate? give https:// in --endpoints, --cacert, --cert and --key"},
+	{"handshake failed: EOF", "the connection was closed instead of a TLS handshake", "does the server speak TLS? if not, use http:// in --endpoints"},
+	{"handshake failed: read", "the connection was closed instead of a TLS handshake", "does the server speak TLS? if not, use http:// in --endpoints"},
+	{"handshake failed: write", "the connection was closed instead of a TLS handshake", "does the server speak TLS? if not, use http:// in --endpoints"},
+	{"error reading server preface", closed, closedHint},
+	{"broken pipe", closed, closedHint},
+	{"connection reset by peer", closed, closedHint},
 	{"invalid user ID or password", "wrong user name or password", "check --user and --password"},
 	{"user name is empty", "authentication is on and no user was given", "give --user and --password, or a client certificate whose common name is an etcd user"},
 	{"permission denied", "the user may not do this", "snapshots and hashes need the role root"},

@@ -48,32 +48,30 @@ func WithHint(err error, format string, args ...any) error {
 	if err == nil || Hint(err) != "" {
 		return err
 	}
-	return &marked{err: err, hint: fmt.Sprintf(format, args...)}
+	return &hinted{err: err, hint: fmt.Sprintf(format, args...)}
 }
 
 // Hint returns the hint of err, or "".
 func Hint(err error) string {
-	for err != nil {
-		if m, ok := errors.AsType[*marked](err); ok {
-			if m.hint != "" {
-				return m.hint
-			}
-			err = m.err
-			continue
-		}
-		return ""
+	if h, ok := errors.AsType[*hinted](err); ok {
+		return h.hint
 	}
 	return ""
 }
 
-type marked struct {
-	err  error
-	kind error
-	hint string
-}
+type marked struct{ err, kind error }
 
 func (m *marked) Error() string { return m.err.Error() }
 
 func (m *marked) Unwrap() error { return m.err }
 
-func (m *marked) Is(target error) bool { return m.kind != nil && target == m.kind }
+func (m *marked) Is(target error) bool { return target == m.kind }
+
+type hinted struct {
+	err  error
+	hint string
+}
+
+func (h *hinted) Error() string { return h.err.Error() }
+
+func (h *hinted) Unwrap() error { return h.err }

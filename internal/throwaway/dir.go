@@ -2,8 +2,10 @@ package throwaway
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,18 +43,32 @@ func (d *Dir) Close() error {
 // Sweep removes the directories in parent whose process is gone, and returns
 // their names.
 func Sweep(parent string) (removed []string) {
-	dirs, _ := filepath.Glob(filepath.Join(parent, dirPrefix+"*"))
-	for _, dir := range dirs {
-		l, err := lock(dir, 0)
-		if err != nil {
-			continue // somebody lives there, or is just moving in
+	entries, _ := os.ReadDir(parent)
+	for _, e := range entries {
+		dir := filepath.Join(parent, e.Name())
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), dirPrefix) || !abandoned(dir) {
+			continue
 		}
 		if os.RemoveAll(dir) == nil {
 			removed = append(removed, dir)
 		}
-		_ = l.Close()
 	}
 	return removed
+}
+
+// abandoned tells whether nobody has dir, or ever will again.
+func abandoned(dir string) bool {
+	l, err := lock(dir, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		// Empty, somebody is just moving in; else removing it has stopped midway.
+		left, _ := os.ReadDir(dir)
+		return len(left) > 0
+	}
+	if err != nil {
+		return false // somebody lives there
+	}
+	_ = l.Close()
+	return true
 }
 
 // lock takes the lock of a directory, which ends with the process.

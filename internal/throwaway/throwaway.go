@@ -154,44 +154,61 @@ func (c *Cluster) StartMember(m *Member) error {
 // pollInterval is short beside an election, which takes half a second.
 const pollInterval = 50 * time.Millisecond
 
-// WaitReady waits until every member names the same leader. A member that has
-// exited is an error that carries the end of its log.
+// WaitReady waits until every member names the same leader. If any has
+// exited, that is an error with the end of its log.
 func (c *Cluster) WaitReady(ctx context.Context) error {
+	var clients []*clientv3.Client
 	for _, m := range c.Members {
 		client, err := c.config.Dial(m.ClientURL)
 		if err != nil {
 			return err
 		}
 		defer client.Close()
-		for {
-			err := c.checkReady(ctx, m, client)
-			if err == nil {
-				break
-			}
+		clients = append(clients, client)
+	}
+	for {
+		err := c.checkReady(ctx, clients)
+		if err == nil {
+			return nil
+		}
+		for _, m := range c.Members {
 			if m.process.exited() {
-				return fmt.Errorf("etcd %s has exited: %s", m.Name, lastLine(m.LogFile))
-			}
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("wait for a leader: %w (%w)", ctx.Err(), err)
-			case <-time.After(pollInterval):
+				return fmt.Errorf("etcd %s has exited: %s", m.Name, m.lastWords())
 			}
 		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for a leader: %w (%w)", ctx.Err(), err)
+		case <-time.After(pollInterval):
+		}
+	}
+}
+
+func (c *Cluster) checkReady(ctx context.Context, clients []*clientv3.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	var leader uint64
+	for i, m := range c.Members {
+		s, err := pb.NewMaintenanceClient(clients[i].ActiveConnection()).Status(ctx, &pb.StatusRequest{})
+		switch {
+		case err != nil:
+			return etcdclient.Explain(m.ClientURL, err)
+		case s.Leader == 0:
+			return fmt.Errorf("%s has no leader", m.Name)
+		case i > 0 && s.Leader != leader:
+			return fmt.Errorf("%s follows another leader than %s", m.Name, c.Members[i-1].Name)
+		}
+		leader = s.Leader
 	}
 	return nil
 }
 
-func (c *Cluster) checkReady(ctx context.Context, m *Member, client *clientv3.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	s, err := pb.NewMaintenanceClient(client.ActiveConnection()).Status(ctx, &pb.StatusRequest{})
-	if err != nil {
-		return etcdclient.Explain(m.ClientURL, err)
+// lastWords says why a member that has exited did so.
+func (m *Member) lastWords() string {
+	if line := lastLine(m.LogFile); line != "" {
+		return line
 	}
-	if s.Leader == 0 {
-		return fmt.Errorf("%s has no leader", m.Name)
-	}
-	return nil
+	return m.process.cmd.ProcessState.String()
 }
 
 // PID is the id of a started member's process.

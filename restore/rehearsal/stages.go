@@ -82,7 +82,7 @@ func (s *stages) restore(ctx context.Context) (string, error) {
 	for _, m := range s.cluster.Members {
 		o := restore.Options{
 			Name: m.Name, DataDir: m.DataDir, InitialCluster: s.cluster.InitialCluster(),
-			Token: s.token, PeerURLs: []string{m.PeerURL}, Log: s.Log,
+			Token: s.token, PeerURLs: []string{m.PeerURL}, Log: s.Log, NoSync: true,
 		}
 		if s.bumped {
 			o.BumpRevision, o.MarkCompacted = restore.KubernetesBump, true
@@ -187,7 +187,7 @@ func (s *stages) hash(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("%s is at revision %d, the snapshot at %d", m.Name, resp.Header.Revision, revision)
 		}
 		want := report.HashKV
-		if resp.CompactRevision != report.CompactRevision {
+		if max(resp.CompactRevision, 0) != report.CompactRevision { // a member says -1 before its first compaction
 			if want, err = s.snap.DB.HashKV(ctx, revision, resp.CompactRevision); err != nil {
 				return "", err
 			}

@@ -117,7 +117,10 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 	if err := f.readMetas(); err != nil {
 		return nil, err
 	}
-	return f, f.checkExtent()
+	if err := f.checkExtent(); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // readMetas fills both meta pages and picks the newest valid one.
@@ -230,7 +233,7 @@ func (f *File) Digest(ctx context.Context) error {
 		return err
 	}
 	h := sha256.New()
-	buf := make([]byte, 1<<20)
+	buf := make([]byte, min(1<<20, f.dbSize))
 	for off := int64(0); off < f.dbSize; off += int64(len(buf)) {
 		if err := ctx.Err(); err != nil {
 			return err

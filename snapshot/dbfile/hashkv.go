@@ -59,12 +59,12 @@ func (f *File) HashKV(ctx context.Context, revision, compactRevision int64) (uin
 
 // lastRevision returns the newest main revision, 0 if there are no records.
 func (f *File) lastRevision(ctx context.Context) (int64, error) {
-	key, err := f.lastKey(ctx, BucketKey)
+	where, key, err := f.lastKey(ctx, BucketKey)
 	if err != nil || key == nil {
 		return 0, err
 	}
 	r, err := parseRevision(key)
-	return r.Main, err
+	return r.Main, inBucket([]byte(BucketKey), atPage(where, err))
 }
 
 // errStop ends an iteration early.

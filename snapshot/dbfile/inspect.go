@@ -1,6 +1,9 @@
 package dbfile
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Report is everything that one pass over a db file tells.
 type Report struct {
@@ -63,6 +66,9 @@ func (i *inspection) prepare(ctx context.Context) error {
 	}
 	i.report.Revision = last
 	i.kv, err = i.file.newKVHash(ctx, &i.report.Content, last, i.report.CompactRevision)
+	if errors.Is(err, ErrNoBucket) {
+		err = corrupt(i.file.meta.root, "no bucket %q, but a compaction of it", BucketKey)
+	}
 	if i.report.FinishedCompact != i.report.CompactRevision {
 		i.history = newKeySet()
 	}

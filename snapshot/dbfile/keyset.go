@@ -22,7 +22,7 @@ type shard struct {
 
 type slot struct {
 	digest uint64 // 0 is empty
-	newest int64  // main revision << 1 | tombstone
+	newest uint64 // main revision << 1 | tombstone; a main revision has 63 bits
 }
 
 // Probing gets long above five sixths full.
@@ -46,7 +46,7 @@ func (s *keySet) put(r Record) {
 		shard.used++
 	}
 	slot.digest = h
-	slot.newest = r.Main << 1
+	slot.newest = uint64(r.Main) << 1
 	if r.Tombstone {
 		slot.newest |= 1
 	}
@@ -61,7 +61,7 @@ func (s *keySet) newest(key []byte) (main int64, tombstone, ok bool) {
 		return 0, false, false
 	}
 	slot := shard.find(h)
-	return slot.newest >> 1, slot.newest&1 != 0, slot.digest != 0
+	return int64(slot.newest >> 1), slot.newest&1 != 0, slot.digest != 0
 }
 
 // live counts the keys whose newest record is not a tombstone.

@@ -78,6 +78,9 @@ func parsePage(where pageID, data []byte) (page, error) {
 		at := pageHeaderSize + elementSize*i
 		var pos, size uint64
 		if p.flags == flagLeaf {
+			if flags := le.Uint32(data[at:]); flags > elementIsBucket {
+				return page{}, corrupt(where, "element %d has unknown flags %#x", i, flags)
+			}
 			pos = uint64(le.Uint32(data[at+4:]))
 			size = uint64(le.Uint32(data[at+8:])) + uint64(le.Uint32(data[at+12:]))
 		} else {

@@ -28,7 +28,12 @@ type Record struct {
 
 // isBump tells the marker that a restore with a revision bump leaves: an empty
 // record at the new revision.
-func (r Record) isBump() bool { return !r.Tombstone && len(r.Key) == 0 && r.ModRevision == 0 }
+func (r Record) isBump() bool { return !r.Tombstone && len(r.Key) == 0 && r.isBare() }
+
+// isBare tells that nothing but the key is set, as in a tombstone.
+func (r Record) isBare() bool {
+	return len(r.Value) == 0 && r.CreateRevision == 0 && r.ModRevision == 0 && r.Version == 0 && r.Lease == 0
+}
 
 // ParseRecord reads a pair of the key bucket. Key and Value of the record
 // point into value. What is not exactly a record of etcd is a [*CorruptError].
@@ -144,7 +149,7 @@ func (r *Record) check() error {
 	case len(r.Key) == 0:
 		what = "has no key"
 	case r.Tombstone:
-		if r.ModRevision != 0 || len(r.Value) != 0 {
+		if !r.isBare() {
 			what = "is a tombstone with a value"
 		}
 	case r.ModRevision != r.Main:

@@ -77,7 +77,10 @@ func (w *walk) bucket(where pageID, value, from []byte, depth int, pair func(k, 
 	}
 	root := pageID(binary.LittleEndian.Uint64(value))
 	if root != 0 {
-		return w.tree(root, bounds{}, from, depth+1, leaf)
+		return atPage(where, w.tree(root, bounds{}, from, depth+1, leaf))
+	}
+	if depth >= maxDepth { // inline buckets take no page each to nest
+		return corrupt(where, "buckets nested deeper than %d levels", maxDepth)
 	}
 	p, err := parsePage(where, value[bucketSize:])
 	if err != nil {
@@ -104,12 +107,15 @@ func (w *walk) tree(id pageID, b bounds, from []byte, depth int, leaf leafFunc) 
 		return corrupt(id, "branch page without children")
 	}
 	var previous []byte
-	for i := range int(p.count) {
-		e := p.element(i)
-		if err := checkOrder(id, i, e.key, previous, b); err != nil {
+	for i := range int(p.count) { // before any child is blamed for a wrong key here
+		key := p.element(i).key
+		if err := checkOrder(id, i, key, previous, b); err != nil {
 			return err
 		}
-		previous = e.key
+		previous = key
+	}
+	for i := range int(p.count) {
+		e := p.element(i)
 		child := bounds{min: e.key, max: b.max}
 		if i+1 < int(p.count) {
 			child.max = p.element(i + 1).key
@@ -118,7 +124,7 @@ func (w *walk) tree(id pageID, b bounds, from []byte, depth int, leaf leafFunc) 
 			continue
 		}
 		if err := w.tree(e.child, child, from, depth+1, leaf); err != nil {
-			return err
+			return atPage(id, err)
 		}
 	}
 	return nil
@@ -200,7 +206,7 @@ func (f *File) readRun(id pageID, buf *[]byte) ([]byte, error) {
 	}
 	off := int64(id) * int64(size)
 	if err := f.readAt((*buf)[:size], off); err != nil {
-		return nil, err
+		return nil, atPage(id, err)
 	}
 	h := parseHeader(*buf)
 	if h.id != id {
@@ -221,7 +227,7 @@ func (f *File) readRun(id pageID, buf *[]byte) ([]byte, error) {
 		copy(grown, (*buf)[:size])
 		*buf = grown
 	}
-	return (*buf)[:run], f.readAt((*buf)[size:run], off+int64(size))
+	return (*buf)[:run], atPage(id, f.readAt((*buf)[size:run], off+int64(size)))
 }
 
 // freePages checks a stored freelist against the pages that a complete walk
@@ -315,39 +321,44 @@ func (w *walk) find(bucket string) (where pageID, header []byte, err error) {
 	return where, header, err
 }
 
-// lastKey returns the highest key of a top-level bucket, nil if it is empty or
-// not there, reading one page a level.
-func (f *File) lastKey(ctx context.Context, bucket string) ([]byte, error) {
+// lastKey returns the highest key of a top-level bucket and the page where it
+// lies, nil if the bucket is empty or not there, reading one page a level.
+func (f *File) lastKey(ctx context.Context, bucket string) (pageID, []byte, error) {
 	w := f.newWalk(ctx, visitor{})
 	where, header, err := w.find(bucket)
 	if errors.Is(err, ErrNoBucket) {
-		return nil, nil
+		return 0, nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
-	key, err := w.rightmost(where, header)
-	return bytes.Clone(key), inBucket([]byte(bucket), err)
+	where, key, err := w.rightmost(where, header)
+	return where, bytes.Clone(key), inBucket([]byte(bucket), atPage(where, err))
 }
 
-func (w *walk) rightmost(where pageID, header []byte) ([]byte, error) {
+func (w *walk) rightmost(where pageID, header []byte) (pageID, []byte, error) {
 	if len(header) < bucketSize {
-		return nil, corrupt(where, "bucket header of %d bytes", len(header))
+		return where, nil, corrupt(where, "bucket header of %d bytes", len(header))
 	}
 	var p page
 	var err error
 	if root := pageID(binary.LittleEndian.Uint64(header)); root != 0 {
 		p, err = w.read(root, 0)
-		for depth := 1; err == nil && !p.isLeaf() && p.count > 0; depth++ {
-			p, err = w.read(p.element(int(p.count)-1).child, depth)
+		for depth := 1; err == nil; depth++ {
+			where = root
+			if p.isLeaf() || p.count == 0 {
+				break
+			}
+			root = p.element(int(p.count) - 1).child
+			p, err = w.read(root, depth)
 		}
 	} else {
 		p, err = parsePage(where, header[bucketSize:])
 	}
 	if err != nil || !p.isLeaf() || p.count == 0 {
-		return nil, err
+		return where, nil, err
 	}
-	return p.element(int(p.count) - 1).key, nil
+	return where, p.element(int(p.count) - 1).key, nil
 }
 
 // inBucket adds the bucket's name to damage found in it.

@@ -18,7 +18,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/etcdha/etcdha/storage"
 )
@@ -37,7 +39,7 @@ type Store struct {
 // Open opens the directory of a file URL. With create, a missing directory is
 // made, but not its parents: a path under an absent mount must not be filled.
 func Open(_ context.Context, u *url.URL, create bool) (storage.Store, error) {
-	if u.Host != "" || u.RawQuery != "" || u.Path == "" {
+	if u.Host != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path == "" {
 		return nil, fmt.Errorf("%w: a directory store is file:///path or /path", storage.ErrUnavailable)
 	}
 	dir, err := filepath.Abs(u.Path)
@@ -45,7 +47,7 @@ func Open(_ context.Context, u *url.URL, create bool) (storage.Store, error) {
 		return nil, unavailable(err)
 	}
 	if create {
-		if err := os.Mkdir(dir, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := makeRoot(dir); err != nil {
 			return nil, unavailable(err)
 		}
 	}
@@ -53,7 +55,24 @@ func Open(_ context.Context, u *url.URL, create bool) (storage.Store, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	return &Store{root: root, url: "file://" + dir}, nil
+	own := url.URL{Scheme: "file", Path: dir}
+	return &Store{root: root, url: own.String()}, nil
+}
+
+// makeRoot makes dir durable, if it is missing.
+func makeRoot(dir string) error {
+	if err := os.Mkdir(dir, dirMode); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return nil
+		}
+		return err
+	}
+	parent, err := os.Open(filepath.Dir(dir))
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	return parent.Sync()
 }
 
 func unavailable(err error) error {
@@ -81,7 +100,7 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader) error {
 	if err := s.makeDirs(dir); err != nil {
 		return unavailable(err)
 	}
-	temp := path.Join(dir, "."+path.Base(key)+"."+rand.Text()[:8]+".tmp")
+	temp := path.Join(dir, "."+rand.Text()+".tmp") // an element with a prefix could be too long
 	f, err := s.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
 		return unavailable(err)
@@ -108,7 +127,10 @@ func (s *Store) makeDirs(dir string) error {
 	if dir == "." {
 		return nil
 	}
-	if fi, err := s.root.Stat(dir); err == nil && fi.IsDir() {
+	if fi, err := s.root.Lstat(dir); err == nil {
+		if !fi.IsDir() { // List would not see what is put through a link
+			return fmt.Errorf("%s: %w", dir, syscall.ENOTDIR)
+		}
 		return nil
 	}
 	parent := path.Dir(dir)
@@ -135,52 +157,88 @@ func (s *Store) Open(_ context.Context, key string) (io.ReadCloser, error) {
 	if err := storage.CheckKey(key); err != nil {
 		return nil, err
 	}
-	f, err := s.root.Open(key)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = storage.ErrNotExist
-	} else if err != nil {
-		err = unavailable(err)
+	fi, err := s.root.Lstat(key)
+	if err == nil && !fi.Mode().IsRegular() {
+		err = fs.ErrNotExist // a directory of objects, or nothing that Put has made
 	}
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", key, err)
+	var f *os.File
+	if err == nil {
+		f, err = s.root.Open(key)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return nil, fmt.Errorf("open %s: %w", key, storage.ErrNotExist)
+	case err != nil:
+		return nil, fmt.Errorf("open %s: %w", key, unavailable(err))
 	}
 	return f, nil
 }
 
-// List walks the directories below the last slash of prefix. Names that start
-// with a dot are temporary files, or not ours.
+// List walks the directories that prefix leads to. Names that are no element
+// of a key are temporary files, or not ours.
 func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[storage.Object, error] {
 	return func(yield func(storage.Object, error) bool) {
-		start := path.Clean(path.Dir(prefix + "x"))
-		err := fs.WalkDir(s.root.FS(), start, func(name string, d fs.DirEntry, err error) error {
-			switch {
-			case errors.Is(err, fs.ErrNotExist): // a directory that is not there, or no longer
-				return nil
-			case err != nil:
-				return err
-			case ctx.Err() != nil:
-				return ctx.Err()
-			case name != "." && strings.HasPrefix(d.Name(), "."):
-				if d.IsDir() {
-					return fs.SkipDir
-				}
-				return nil
-			case !d.Type().IsRegular() || !strings.HasPrefix(name, prefix):
-				return nil
-			}
-			fi, err := d.Info()
-			if err != nil {
-				return err
-			}
-			if !yield(storage.Object{Key: name, Size: fi.Size()}, nil) {
-				return fs.SkipAll
-			}
-			return nil
-		})
-		if err != nil {
-			yield(storage.Object{}, unavailable(err))
+		err := s.list(ctx, ".", prefix, func(o storage.Object) bool { return yield(o, nil) })
+		switch {
+		case err == nil, errors.Is(err, fs.SkipAll):
+		case ctx.Err() != nil:
+			yield(storage.Object{}, fmt.Errorf("list %s: %w", prefix, ctx.Err()))
+		default:
+			yield(storage.Object{}, fmt.Errorf("list %s: %w", prefix, unavailable(err)))
 		}
 	}
+}
+
+// list yields what is in dir and below it; [fs.SkipAll] if yield wants no more.
+func (s *Store) list(ctx context.Context, dir, prefix string, yield func(storage.Object) bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	entries, err := fs.ReadDir(s.root.FS(), dir)
+	if errors.Is(err, fs.ErrNotExist) && dir != "." { // removed since its parent was read
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(keyBelow(a), keyBelow(b)) })
+	for _, e := range entries {
+		if err := s.listEntry(ctx, path.Join(dir, e.Name()), e, prefix, yield); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keyBelow is how the keys in a directory begin: a-b comes before a/b.
+func keyBelow(e fs.DirEntry) string {
+	if e.IsDir() {
+		return e.Name() + "/"
+	}
+	return e.Name()
+}
+
+func (s *Store) listEntry(ctx context.Context, name string, e fs.DirEntry, prefix string, yield func(storage.Object) bool) error {
+	if storage.CheckElement(e.Name()) != nil {
+		return nil
+	}
+	if e.IsDir() {
+		if below := name + "/"; strings.HasPrefix(below, prefix) || strings.HasPrefix(prefix, below) {
+			return s.list(ctx, name, prefix, yield)
+		}
+		return nil
+	}
+	if !e.Type().IsRegular() || !strings.HasPrefix(name, prefix) {
+		return nil
+	}
+	fi, err := e.Info()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && !yield(storage.Object{Key: name, Size: fi.Size()}) {
+		err = fs.SkipAll
+	}
+	return err
 }
 
 type contextReader struct {

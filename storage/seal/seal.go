@@ -70,7 +70,7 @@ func NewReader(ctx context.Context, plain io.Reader) (*Reader, error) {
 		return nil, err
 	}
 	go func() {
-		_, err := io.Copy(enc, plain)
+		_, err := io.Copy(enc, contextReader{ctx, plain})
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -80,6 +80,19 @@ func NewReader(ctx context.Context, plain io.Reader) (*Reader, error) {
 		pw.CloseWithError(err) // nil is io.EOF
 	}()
 	return &Reader{pipe: pr, stored: NewMeter()}, nil
+}
+
+// contextReader makes a read loop end with its context.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
 }
 
 func (r *Reader) Read(p []byte) (int, error) {
@@ -133,10 +146,14 @@ func Open(stored io.Reader) (*Opened, error) {
 func (o *Opened) Read(p []byte) (int, error) {
 	n, err := o.dec.Read(p)
 	switch {
-	case err == nil || errors.Is(err, io.EOF):
-		return n, err
-	case o.src.err != nil:
+	case err == nil:
+		return n, nil
+	case o.src.err != nil: // also at io.EOF: the decoder takes some errors between frames for the end
 		return n, o.src.err
+	case errors.Is(err, io.EOF) && o.stored.n == 0:
+		err = io.ErrUnexpectedEOF // no frame at all is no stream
+	case errors.Is(err, io.EOF):
+		return n, io.EOF
 	}
 	return n, fmt.Errorf("stored object is %w: %w", ErrDamaged, err)
 }

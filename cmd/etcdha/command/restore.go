@@ -74,9 +74,11 @@ func runRestore(c *cli.Context) error {
 		return err
 	}
 	if o.Token == "" {
-		digest, err := src.digest()
-		if err != nil {
-			return err
+		digest := ""
+		if c.IsSet("restore-id") {
+			if digest, err = src.digest(); err != nil {
+				return err
+			}
 		}
 		if o.Token, err = restore.NewToken(digest, c.String("restore-id"), random); err != nil {
 			return err
@@ -132,7 +134,11 @@ func (s *source) digest() (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	return restore.Digest(f)
+	fi, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	return restore.Digest(f, fi.Size())
 }
 
 func printRestored(c *cli.Context, src *source, o restore.Options, r *restore.Result) error {
