@@ -165,9 +165,12 @@ func (p *plan) writeDB(ctx context.Context, in Input, path string) (*dbfile.Repo
 	if !p.NoSync {
 		// The disk works while the pages are checked; the end only waits for
 		// what is left.
-		synced := make(chan error, 1)
-		go func() { synced <- db.f.Sync() }()
-		defer func() { <-synced }() // a disk that fails here fails the last sync too
+		synced := make(chan struct{})
+		go func() {
+			_ = db.f.Sync() // a disk that fails here fails the last sync too
+			close(synced)
+		}()
+		defer func() { <-synced }()
 	}
 	file, err := dbfile.Open(db.f, db.dbSize)
 	if err == nil && hasDigest {

@@ -41,7 +41,7 @@ type liveResult struct {
 // compareLive asks m for its HashKV at the revision of the snapshot, and
 // computes the same from the file with the compact revision that m returns.
 func compareLive(ctx context.Context, m *Member, db *dbfile.File, report *dbfile.Report) liveResult {
-	revision := max(report.Revision, 1)
+	revision := report.CurrentRevision()
 	resp, err := m.hashKV(ctx, revision, hashTimeout)
 	// Before its first compaction a member says -1.
 	if err == nil && max(resp.CompactRevision, 0) < report.CompactRevision && m.Status.Header.Revision == revision {

@@ -146,7 +146,10 @@ func (r *rehearsal) stage(ctx context.Context, name string, fn func() (detail st
 		return context.Cause(ctx)
 	}
 	check := snapshot.Check{Name: name, Verdict: snapshot.Match, Detail: detail, Seconds: r.Now().Sub(start).Seconds()}
-	if err != nil {
+	switch {
+	case errors.Is(err, dbfile.ErrNotComparable):
+		check.Verdict, check.Detail, err = snapshot.NotComparable, err.Error(), nil
+	case err != nil:
 		check.Verdict, check.Detail = snapshot.Mismatch, err.Error()
 	}
 	r.checks = append(r.checks, check)

@@ -109,7 +109,7 @@ func (s *stages) readBack(ctx context.Context, client *clientv3.Client, key stri
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	resp, err := client.Get(ctx, key, clientv3.WithRev(s.snap.Report.Revision))
+	resp, err := client.Get(ctx, key, clientv3.WithRev(s.snap.Report.CurrentRevision()))
 	if err != nil {
 		return fmt.Errorf("read %q: %w", key, err)
 	}

@@ -175,7 +175,7 @@ func (s *stages) alarms(ctx context.Context) (string, error) {
 // hash compares the HashKV of every member, one after the other.
 func (s *stages) hash(ctx context.Context) (string, error) {
 	report := s.snap.Report
-	revision := max(report.Revision, 1)
+	revision := report.CurrentRevision()
 	for i, client := range s.clients {
 		m := s.cluster.Members[i]
 		maintenance := pb.NewMaintenanceClient(client.ActiveConnection())
@@ -187,7 +187,8 @@ func (s *stages) hash(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("%s is at revision %d, the snapshot at %d", m.Name, resp.Header.Revision, revision)
 		}
 		want := report.HashKV
-		if max(resp.CompactRevision, 0) != report.CompactRevision { // a member says -1 before its first compaction
+		// A member says -1 before its first compaction.
+		if max(resp.CompactRevision, 0) != report.CompactRevision || revision != report.Revision {
 			if want, err = s.snap.DB.HashKV(ctx, revision, resp.CompactRevision); err != nil {
 				return "", err
 			}

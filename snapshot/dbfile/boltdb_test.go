@@ -10,7 +10,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// boltShape is what a db is like that bbolt writes for anyone but etcd.
+// boltShape is what a db is like that bbolt writes for anyone but etcd, beside
+// etcd's first two buckets.
 type boltShape struct {
 	name       string
 	pageSize   int
@@ -43,6 +44,12 @@ func buildBolt(t testing.TB, s boltShape, seed uint64) []byte {
 	path := filepath.Join(t.TempDir(), "bolt")
 	db := must1(bolt.Open(path, 0o600, &bolt.Options{PageSize: s.pageSize, NoFreelistSync: s.noFreelist, NoSync: true}))
 	rng := seeded(seed)
+	must(db.Update(func(tx *bolt.Tx) error {
+		for _, name := range []string{"key", "meta"} { // without which it is no etcd db
+			must1(tx.CreateBucket([]byte(name)))
+		}
+		return nil
+	}))
 	for b := range s.buckets {
 		name := fmt.Appendf(nil, "bucket-%04d", b)
 		must(db.Update(func(tx *bolt.Tx) error {

@@ -252,7 +252,7 @@ func (f *File) Digest(ctx context.Context) error {
 
 // CheckSnapshotForm verifies what holds for a snapshot stream but not for a
 // live db: both meta pages are valid and one transaction apart with the same
-// content, no freelist is stored, and the file ends with its last page.
+// content, and the file ends with its last page.
 // Readers fall back to the older meta page in silence; a snapshot that needs
 // this was damaged.
 func (f *File) CheckSnapshotForm() error {

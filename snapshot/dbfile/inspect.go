@@ -23,6 +23,11 @@ type Report struct {
 	FreePages int64
 }
 
+// CurrentRevision is the revision that a member is at when it has this db. It
+// is not below 1, where a cluster begins, nor below the compaction, which may
+// have removed the newest record.
+func (r *Report) CurrentRevision() int64 { return max(r.Revision, r.CompactRevision, 1) }
+
 // Inspect checks the complete structure and every record of the file, and
 // returns what it holds. It stops at the first damage, as a [*CorruptError].
 // It does not look at the digest trailer: changed bytes inside a value or a
@@ -34,6 +39,7 @@ func (f *File) Inspect(ctx context.Context) (*Report, error) {
 	}
 	i := &inspection{
 		file:   f,
+		seen:   make(map[string]bool),
 		report: Report{Content: *content, TotalSize: int64(f.meta.pages) * int64(f.meta.pageSize), PageSize: int64(f.meta.pageSize)},
 	}
 	if err := i.prepare(ctx); err != nil {
@@ -51,7 +57,8 @@ type inspection struct {
 	walk   *walk
 	report Report
 
-	inKeys  bool // in the key bucket
+	seen    map[string]bool // buckets
+	inKeys  bool            // in the key bucket
 	kv      *kvHash
 	history *keySet // all keys, where an unfinished compaction makes them uncountable otherwise
 	hasBump bool
@@ -77,6 +84,7 @@ func (i *inspection) prepare(ctx context.Context) error {
 
 func (i *inspection) bucket(name []byte) (bool, error) {
 	i.report.Hash = update(i.report.Hash, name, nil)
+	i.seen[string(name)] = true
 	i.inKeys = string(name) == BucketKey
 	return true, nil
 }
@@ -135,38 +143,14 @@ func (i *inspection) finish() (*Report, error) {
 	}
 	r.HashKV = i.kv.sum()
 	var err error
-	r.FreePages, err = i.walk.freePages()
-	r.SizeInUse = r.TotalSize - r.FreePages*r.PageSize
-	return r, err
-}
-
-// ForEachRecord calls fn for every record from main revision from on, in order
-// of revision. The record's slices are valid only during the call.
-func (f *File) ForEachRecord(ctx context.Context, from int64, fn func(Record) error) error {
-	return f.ForEach(ctx, BucketKey, revisionKey(from), func(key, value []byte) error {
-		r, err := ParseRecord(key, value)
-		if err != nil {
-			return err
-		}
-		return fn(r)
-	})
-}
-
-// ForEachLive calls fn for the newest record of every key that is not deleted,
-// in order of revision. It remembers a digest of every key, 24 bytes each.
-func (f *File) ForEachLive(ctx context.Context, fn func(Record) error) error {
-	newest := newKeySet()
-	err := f.ForEachRecord(ctx, 0, func(r Record) error {
-		newest.put(r)
-		return nil
-	})
-	if err != nil {
-		return err
+	if r.FreePages, err = i.walk.freePages(); err != nil {
+		return nil, err
 	}
-	return f.ForEachRecord(ctx, 0, func(r Record) error {
-		if main, _, _ := newest.newest(r.Key); r.Tombstone || main != r.Main {
-			return nil
+	r.SizeInUse = r.TotalSize - r.FreePages*r.PageSize
+	for _, name := range []string{BucketKey, bucketMeta} { // etcd makes them before all else
+		if !i.seen[name] {
+			return nil, corrupt(i.file.meta.root, "no bucket %q, not an etcd db", name)
 		}
-		return fn(r)
-	})
+	}
+	return r, nil
 }
