@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"io"
-	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -123,12 +122,20 @@ func wrongPage(stream []byte) []byte {
 	return seal(db)
 }
 
+// oneMeta is a stream that bbolt reads by the first meta page, without a word
+// about the second one.
+func oneMeta(stream []byte) []byte {
+	db := unsealed(stream)
+	db[int(binary.LittleEndian.Uint32(db[16+8:]))+16+56]++ // its checksum
+	return seal(db)
+}
+
 // options restore the member m1 of a new cluster.
 func options(dataDir, cluster string) restore.Options {
 	return restore.Options{
 		Name: "m1", DataDir: dataDir, InitialCluster: cluster, Token: "fresh",
 		PeerURLs: []string{strings.TrimPrefix(oneMember, "m1=")},
-		NoSync:   true, Log: slog.New(slog.DiscardHandler),
+		NoSync:   true,
 	}
 }
 

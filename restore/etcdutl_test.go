@@ -42,7 +42,7 @@ func TestARestoreIsEtcdutls(t *testing.T) {
 		snap   []byte
 		change func(*restore.Options)
 	}{
-		{"one member", good, func(*restore.Options) {}},
+		{"one member, synced to the disk", good, func(o *restore.Options) { o.NoSync = false }},
 		{"three members", good, func(o *restore.Options) { o.InitialCluster = threeMembers }},
 		{"the WAL elsewhere", good, func(o *restore.Options) { o.WALDir = filepath.Join(filepath.Dir(o.DataDir), "disk", "wal") }},
 		{"a bump", good, func(o *restore.Options) { o.BumpRevision, o.MarkCompacted = restore.KubernetesBump, true }},

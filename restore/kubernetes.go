@@ -32,12 +32,20 @@ func CheckNoAPIServer(ctx context.Context, url string) error {
 }
 
 func checkNotAnswering(ctx context.Context, url string) error {
+	if !strings.HasPrefix(url, "https://") && !strings.HasPrefix(url, "http://") {
+		return fail.WithHint(fail.Usagef("--apiserver %q is no URL", url), "for example https://127.0.0.1:6443")
+	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	// An apiserver without etcd can take its time to answer, but not to greet.
-	var greeted atomic.Bool
+	// An apiserver without etcd can take its time to answer. Who accepts a
+	// connection and keeps it lives; only who closes it is nobody.
+	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		TLSHandshakeDone: func(_ tls.ConnectionState, err error) { greeted.Store(err == nil) },
+		ConnectDone: func(_, _ string, err error) {
+			if err == nil {
+				connected.Store(true)
+			}
+		},
 	})
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+"/readyz", nil)
 	if err != nil {
@@ -47,7 +55,8 @@ func checkNotAnswering(ctx context.Context, url string) error {
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // see above
 	resp, err := client.Do(req)
 	if err != nil {
-		if !greeted.Load() && !speaksTLS(err) {
+		silent := connected.Load() && errors.Is(err, context.DeadlineExceeded)
+		if !silent && !speaksTLS(err) {
 			return nil // nobody is there, or a load balancer with nobody behind it
 		}
 	} else {

@@ -2,6 +2,7 @@ package restore
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,9 +18,8 @@ import (
 	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"google.golang.org/protobuf/proto"
-
-	"github.com/etcdha/etcdha/internal/fail"
 )
 
 // firstTerm is the raft term of the entries that bootstrap a cluster.
@@ -28,21 +28,22 @@ const firstTerm = 1
 // writeMember turns the db into that of a member of the new cluster, whose
 // log begins with one entry for each member. The db is opened once.
 func (p *plan) writeMember(t *target, revision int64) (err error) {
-	// etcd panics where it cannot go on; the db has been verified, so what is
-	// left is the disk.
+	// etcd panics, or calls what would be os.Exit, where it cannot go on. The
+	// db has been verified and the room checked, so what is left is the disk.
+	log := zap.NewNop().WithOptions(zap.WithFatalHook(zapcore.WriteThenPanic))
 	defer func() {
-		if r := recover(); r != nil {
+		if r := recover(); r != nil { // with the backend's locks held: it cannot be closed
 			err = fmt.Errorf("write member: %v", r)
 		}
 	}()
-	log := zap.NewNop()
 	be := backend.New(p.backendConfig(log, t.dbPath()))
-	closed := false
-	defer func() {
-		if !closed {
-			_ = be.Close()
-		}
-	}()
+	if err := p.write(log, be, t, revision); err != nil {
+		return errors.Join(err, be.Close())
+	}
+	return be.Close() // commits and syncs
+}
+
+func (p *plan) write(log *zap.Logger, be backend.Backend, t *target, revision int64) error {
 	if err := p.replaceMembers(log, be); err != nil {
 		return err
 	}
@@ -53,8 +54,7 @@ func (p *plan) writeMember(t *target, revision int64) (err error) {
 		return err
 	}
 	cindex.UpdateConsistentIndexForce(be.BatchTx(), uint64(len(p.cluster.MemberIDs())), firstTerm)
-	closed = true
-	return be.Close() // commits and syncs
+	return nil
 }
 
 // backendConfig gives up on a lock instead of waiting for ever.
@@ -102,7 +102,7 @@ func (p *plan) writeLog(log *zap.Logger, t *target) error {
 	}
 	w, err := wal.Create(log, t.walPath(), metadata)
 	if err != nil {
-		return fail.WithHint(fmt.Errorf("create WAL: %w", err), "is there room for its 64 MiB?")
+		return fmt.Errorf("create WAL: %w", err)
 	}
 	defer w.Close()
 	if p.NoSync {

@@ -49,8 +49,13 @@ func parseID(s string) (int, error) {
 	return int(id), err
 }
 
-// ownerOf is the owner of dir, or of the nearest parent that exists.
+// ownerOf is the owner of dir, or of the nearest parent that exists. Who is
+// not root makes new directories as himself, whoever the parent belongs to.
 func ownerOf(dir string) *Owner {
+	self := &Owner{UID: os.Getuid(), GID: os.Getgid()}
+	if _, err := os.Stat(dir); err != nil && self.UID != 0 {
+		return self
+	}
 	for {
 		if fi, err := os.Stat(dir); err == nil {
 			st := fi.Sys().(*syscall.Stat_t)

@@ -3,6 +3,7 @@ package restore_test
 import (
 	"bytes"
 	"errors"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -139,7 +140,9 @@ func TestTheDirectoryOfAMemberHasItsName(t *testing.T) {
 	if err != nil || len(flags) != 3 {
 		t.Fatalf("%q, error %v", flags, err)
 	}
-	for i, want := range []string{"--data-dir=m1.etcd", "--data-dir=m2.etcd", "--data-dir=m3.etcd"} {
+	here := must1(os.Getwd())
+	for i, name := range []string{"m1.etcd", "m2.etcd", "m3.etcd"} { // absolute, as a unit file needs it
+		want := "--data-dir=" + filepath.Join(here, name)
 		if flags[i][1] != want || strings.Contains(strings.Join(flags[i], " "), "--wal-dir") {
 			t.Errorf("%q, want %s", flags[i], want)
 		}

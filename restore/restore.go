@@ -13,10 +13,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
+	"math"
+	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -55,8 +58,6 @@ type Options struct {
 	MarkCompacted bool
 	Owner         *Owner // nil: the owner of the data directory
 	NoSync        bool   // leave out every fsync: for what will not outlive this process
-
-	Log *slog.Logger
 }
 
 // Result is what a restore has built.
@@ -80,7 +81,7 @@ func Restore(ctx context.Context, in Input, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	target, err := openTarget(p.Options)
+	target, err := openTarget(p.Options, in.Size)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +89,9 @@ func Restore(ctx context.Context, in Input, o Options) (*Result, error) {
 	report, err := p.writeDB(ctx, in, target.dbPath())
 	if err != nil {
 		return nil, err
+	}
+	if p.BumpRevision > math.MaxInt64-uint64(report.Revision) {
+		return nil, fail.WithHint(fail.Usagef("--bump-revision %d: there is no such revision", p.BumpRevision), "%d is what Kubernetes needs", int64(KubernetesBump))
 	}
 	revision := report.Revision + int64(p.BumpRevision)
 	if err := p.writeMember(target, revision); err != nil {
@@ -133,14 +137,14 @@ func newPlan(o Options) (*plan, error) {
 	if o.WALDir != "" {
 		o.WALDir = filepath.Clean(o.WALDir)
 	}
-	if o.WALDir == filepath.Join(o.DataDir, "member", "wal") {
+	if o.WALDir != "" && filepath.Clean(o.WALDir) == filepath.Join(o.DataDir, "member", "wal") {
 		o.WALDir = ""
 	}
 	return &plan{Options: o, cluster: cluster, member: cluster.MemberByName(o.Name)}, nil
 }
 
 // writeDB writes the db without its trailer, and verifies what it wrote.
-func (p *plan) writeDB(ctx context.Context, in Input, path string) (*dbfile.Report, error) {
+func (p *plan) writeDB(ctx context.Context, in Input, path string) (report *dbfile.Report, err error) {
 	hasDigest := in.Size%512 == sha256.Size
 	if !hasDigest && !p.SkipHashCheck {
 		return nil, fail.WithHint(fail.Verificationf("the snapshot has no digest trailer, so its bytes cannot be proven"),
@@ -162,16 +166,23 @@ func (p *plan) writeDB(ctx context.Context, in Input, path string) (*dbfile.Repo
 	if err := db.finish(!p.SkipHashCheck); err != nil {
 		return nil, err
 	}
-	if !p.NoSync {
-		// The disk works while the pages are checked; the end only waits for
-		// what is left.
-		synced := make(chan struct{})
-		go func() {
-			_ = db.f.Sync() // a disk that fails here fails the last sync too
-			close(synced)
-		}()
-		defer func() { <-synced }()
+	// The disk works while the pages are checked. Its error must be heard: the
+	// system tells a failed write to one sync only.
+	synced := make(chan error, 1)
+	go func() { synced <- p.sync(db.f) }()
+	report, inspectErr := inspect(ctx, db, hasDigest)
+	return report, errors.Join(inspectErr, <-synced)
+}
+
+func (o Options) sync(f *os.File) error {
+	if o.NoSync {
+		return nil
 	}
+	return f.Sync()
+}
+
+// inspect verifies a written db before bbolt, which trusts its pages, opens it.
+func inspect(ctx context.Context, db *dbWriter, hasDigest bool) (*dbfile.Report, error) {
 	file, err := dbfile.Open(db.f, db.dbSize)
 	if err == nil && hasDigest {
 		err = file.CheckSnapshotForm()
@@ -180,7 +191,7 @@ func (p *plan) writeDB(ctx context.Context, in Input, path string) (*dbfile.Repo
 	if err == nil {
 		report, err = file.Inspect(ctx)
 	}
-	if err != nil && ctx.Err() == nil {
+	if errors.Is(err, dbfile.ErrCorrupt) {
 		err = fail.As(fail.ErrVerification, fmt.Errorf("verify snapshot: %w", err))
 	}
 	return report, err
@@ -234,6 +245,9 @@ func StartFlags(o Options) ([][]string, error) {
 		if dataDir == "" || dataDir == o.Name+".etcd" {
 			dataDir = name + ".etcd"
 		}
+		if dataDir, err = filepath.Abs(dataDir); err != nil {
+			return nil, err
+		}
 		flags := []string{
 			"--name=" + name,
 			"--data-dir=" + dataDir,
@@ -241,7 +255,7 @@ func StartFlags(o Options) ([][]string, error) {
 			"--initial-cluster-token=" + o.Token,
 			"--initial-cluster-state=new",
 			"--initial-advertise-peer-urls=" + strings.Join(urls, ","),
-			"--listen-peer-urls=" + strings.Join(urls, ","),
+			"--listen-peer-urls=" + listenURLs(members[name]),
 		}
 		if o.WALDir != "" {
 			flags = append(flags, "--wal-dir="+o.WALDir)
@@ -249,4 +263,17 @@ func StartFlags(o Options) ([][]string, error) {
 		all = append(all, flags)
 	}
 	return all, nil
+}
+
+// listenURLs are where a member with these peer URLs listens: etcd binds to
+// addresses only, so a name means every address of its host.
+func listenURLs(peer types.URLs) string {
+	var all []string
+	for _, u := range peer {
+		if net.ParseIP(u.Hostname()) == nil && u.Hostname() != "localhost" {
+			u.Host = net.JoinHostPort("0.0.0.0", u.Port())
+		}
+		all = append(all, u.String())
+	}
+	return strings.Join(all, ",")
 }

@@ -10,9 +10,11 @@ import (
 	"strings"
 	"syscall"
 
+	"go.etcd.io/etcd/server/v3/storage/wal"
 	"golang.org/x/sys/unix"
 
 	"github.com/etcdha/etcdha/internal/atomicfile"
+	"github.com/etcdha/etcdha/internal/diskspace"
 	"github.com/etcdha/etcdha/internal/fail"
 )
 
@@ -36,7 +38,7 @@ type target struct {
 }
 
 // openTarget refuses what is not empty and makes the staging directory.
-func openTarget(o Options) (*target, error) {
+func openTarget(o Options, size int64) (*target, error) {
 	t := &target{dataDir: o.DataDir, walDir: o.WALDir, owner: o.Owner, noSync: o.NoSync}
 	if err := t.check(); err != nil {
 		return nil, err
@@ -44,12 +46,24 @@ func openTarget(o Options) (*target, error) {
 	if t.owner == nil {
 		t.owner = ownerOf(t.dataDir)
 	}
+	if uid := os.Getuid(); uid != 0 && t.owner.UID != uid {
+		return nil, fail.WithHint(fmt.Errorf("data directory %s belongs to uid %d, and only root can give files away", t.dataDir, t.owner.UID),
+			"run as root, or with --owner of yourself")
+	}
 	if err := t.makeDirs(); err != nil {
 		t.abort()
 		return nil, fmt.Errorf("prepare data directory: %w", err)
 	}
+	if err := diskspace.Check(t.stage, roomFor(size), "name a --data-dir on a disk with room"); err != nil {
+		t.abort()
+		return nil, err
+	}
 	return t, nil
 }
+
+// roomFor is what a member takes: its db, which grows when it is opened, and
+// the WAL's first segment with the one that etcd makes ahead.
+func roomFor(size int64) int64 { return size + size/16 + 2*wal.SegmentSizeBytes }
 
 func (t *target) check() error {
 	entries, err := os.ReadDir(t.dataDir)
@@ -74,7 +88,17 @@ func (t *target) check() error {
 		return fail.WithHint(fail.Unsafef("WAL directory %s is not empty", t.walDir), "name a new --wal-dir")
 	}
 	t.emptyWAL, _ = os.Stat(t.walDir)
+	if isMountPoint(t.walDir) {
+		return fail.WithHint(fail.Usagef("WAL directory %s is a mount point, which cannot be given its content at once", t.walDir),
+			"name a directory inside it: --wal-dir %s/wal", t.walDir)
+	}
 	return nil
+}
+
+// isMountPoint tells whether dir is there and on another device than its parent.
+func isMountPoint(dir string) bool {
+	var here, above unix.Stat_t
+	return unix.Stat(dir, &here) == nil && unix.Stat(filepath.Join(dir, ".."), &above) == nil && here.Dev != above.Dev
 }
 
 func (t *target) holdsMember() error {

@@ -134,6 +134,7 @@ func TestAManifestThatFitsOnlyTheStoredBytesIsNotEnough(t *testing.T) {
 		sum   []byte // what the manifest says of the db
 		text  string
 	}{
+		{"more than a trailer, in a frame of its own", nil, unsealed(k.stream), "does not end with its digest trailer"},
 		{"another db", replaced(t, k.stream, "k8s\x00 pod", "k8s\x00 pot"), unsealed(k.stream), "SHA-256 of the db is "},
 		{"no trailer", unsealed(k.stream), unsealed(k.stream), "does not end with its digest trailer"},
 		{"more than a trailer", append(bytes.Clone(k.stream), 0), unsealed(k.stream), "does not end with its digest trailer"},
@@ -143,6 +144,9 @@ func TestAManifestThatFitsOnlyTheStoredBytesIsNotEnough(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			data := enc.EncodeAll(test.plain, nil)
+			if test.plain == nil {
+				data = enc.EncodeAll([]byte{0}, enc.EncodeAll(k.stream, nil))
+			}
 			k.store.objects[k.data] = data
 			m := *k.backup.Manifest
 			m.Stored.Sum, m.DB = sumOf(data), sumOf(test.sum)

@@ -217,6 +217,10 @@ func TestAnEmptyEtcdIsComparedToo(t *testing.T) {
 	if got := live(t, v, newSource(t, e)); got.Verdict != snapshot.Match {
 		t.Errorf("%+v", got)
 	}
+	e.put("a", "1")
+	if got := live(t, v, newSource(t, e)); got.Verdict != snapshot.Match || !strings.Contains(got.Detail, "at revision 1,") {
+		t.Errorf("when something was written: %+v", got)
+	}
 	if v.Report.Revision != 0 || v.Report.TotalKeys != 0 {
 		t.Errorf("report %+v", v.Report)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/etcdha/etcdha/internal/atomicfile"
+	"github.com/etcdha/etcdha/internal/diskspace"
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/snapshot/dbfile"
 	"github.com/etcdha/etcdha/storage/seal"
@@ -124,7 +125,7 @@ func (s *save) prepare(ctx context.Context) error {
 			return err
 		}
 	} else {
-		if err := CheckRoom(s.SpoolDir, "--spool-dir", need); err != nil {
+		if err := diskspace.Check(s.SpoolDir, need, spoolHint); err != nil {
 			return err
 		}
 		var err error
@@ -147,14 +148,14 @@ func (s *save) prepare(ctx context.Context) error {
 func roomFor(dbSize int64) int64 { return dbSize + dbSize/16 + dbfile.DigestSize }
 
 func (s *save) openFile(need int64) error {
-	fi, err := os.Stat(s.File)
+	fi, err := os.Lstat(s.File)
 	switch {
 	case err == nil && s.NoClobber:
 		return fail.WithHint(fmt.Errorf("save %s: %w", s.File, fs.ErrExist), "--no-clobber keeps the file that is there")
 	case err == nil && !fi.Mode().IsRegular():
 		return fail.Usagef("save %s: not a regular file", s.File)
 	}
-	if err := CheckRoom(filepath.Dir(s.File), "another FILE", need); err != nil {
+	if err := diskspace.Check(filepath.Dir(s.File), need, "name another FILE, in a directory with more room"); err != nil {
 		return err
 	}
 	if s.file, err = atomicfile.Create(s.File); err != nil {
@@ -178,8 +179,9 @@ func (s *save) stream(ctx context.Context) error {
 	if s.received, err = receive(ctx, s.Member, s.spool, s.StallTimeout, s.Progress); err != nil {
 		return err
 	}
-	defer s.syncEarly()()
-	if s.verified, err = inspected(ctx, s.spool, s.received.size, s.Now); err != nil {
+	synced := s.syncEarly()
+	s.verified, err = inspected(ctx, s.spool, s.received.size, s.Now)
+	if err := errors.Join(err, <-synced); err != nil {
 		return err
 	}
 	if err := s.verified.Checks.Err(); err != nil {
@@ -190,17 +192,16 @@ func (s *save) stream(ctx context.Context) error {
 }
 
 // syncEarly keeps the disk busy while the pages are checked, so that the commit
-// of a file only waits for what is left. The commit's own sync tells errors.
-func (s *save) syncEarly() (wait func()) {
+// of a file only waits for what is left. Its error must be heard: the system
+// tells a failed write to one sync only.
+func (s *save) syncEarly() <-chan error {
+	synced := make(chan error, 1)
 	if s.file == nil {
-		return func() {}
+		synced <- nil
+		return synced
 	}
-	done := make(chan struct{})
-	go func() {
-		_ = s.file.Sync()
-		close(done)
-	}()
-	return func() { <-done }
+	go func() { synced <- s.file.Sync() }()
+	return synced
 }
 
 func (s *save) compareLive(ctx context.Context) {
@@ -244,6 +245,9 @@ func (s *save) upload(ctx context.Context, failed context.CancelFunc) error {
 // commit gives the snapshot its names. The file is the last, so that it stays
 // as it was if the store fails.
 func (s *save) commit(ctx context.Context) (*Saved, error) {
+	if err := ctx.Err(); err != nil { // an interrupt that a live comparison took for no answer
+		return nil, err
+	}
 	out := &Saved{Size: s.received.size, Verification: s.verified}
 	if s.Catalog != nil {
 		if err := s.commitBackup(ctx, out); err != nil {

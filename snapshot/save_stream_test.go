@@ -38,6 +38,14 @@ func wrongRoot(stream []byte) []byte {
 	return seal(db)
 }
 
+// oneMeta is a stream that bbolt reads by the first meta page, without a word
+// about the second one.
+func oneMeta(stream []byte) []byte {
+	db := unsealed(stream)
+	db[int(binary.LittleEndian.Uint32(db[16+8:]))+16+56]++ // its checksum
+	return seal(db)
+}
+
 // Whatever a member sends instead of a good snapshot, nothing of it is kept
 // anywhere, and what was there stays.
 func TestABadStreamLeavesNothing(t *testing.T) {
@@ -68,6 +76,8 @@ func TestABadStreamLeavesNothing(t *testing.T) {
 			fail.ErrVerification, "the member sent "},
 		{"has a page from elsewhere and a digest that fits", sends(wrongRoot(good)),
 			fail.ErrVerification, "structure: page "},
+		{"has one meta page of two and a digest that fits", sends(oneMeta(good)),
+			fail.ErrVerification, "structure: page 1: meta page: wrong checksum"},
 		{"has a record that is none and a digest that fits", sends(replaced(t, good, "\x0a\x0d/registry/zzz", "\x0b\x0d/registry/zzz")),
 			fail.ErrVerification, `records: page `},
 		{"has a value that the member does not have", sends(replaced(t, good, "one, changed", "one, damaged")),

@@ -187,6 +187,22 @@ func TestNoClobberWritesANewFile(t *testing.T) {
 	s.wantNoTraces()
 }
 
+// A file that comes in while the member streams is not replaced either.
+func TestNoClobberKeepsAFileThatComesLate(t *testing.T) {
+	e := newKubernetes(t)
+	member := newSource(t, e)
+	s := newSaving(t, member, "file")
+	s.options.NoClobber = true
+	must(os.Remove(s.file()))
+	member.snapshot = then(e.stream(), func(snapshotStream) error {
+		return os.WriteFile(s.file(), []byte(yesterday), 0o644)
+	})
+	if err := s.mustFail("save " + s.file() + ": "); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("error %v", err)
+	}
+	s.wantUntouched()
+}
+
 // wantChecks asserts names and verdicts, in order.
 func wantChecks(t testing.TB, checks etcdha.Checks, want ...string) {
 	t.Helper()

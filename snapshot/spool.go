@@ -7,8 +7,6 @@ import (
 	"os"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/etcdha/etcdha/internal/fail"
 )
 
@@ -25,11 +23,13 @@ type Spool struct {
 	err     error // what the readers get at the end instead of io.EOF
 }
 
+const spoolHint = "--spool-dir names another directory, with more room"
+
 // NewSpool makes an empty spool in dir; "" is the temporary directory.
 func NewSpool(dir string) (*Spool, error) {
 	f, err := os.CreateTemp(dir, ".etcdha-spool-") // mode 0600
 	if err != nil {
-		return nil, fmt.Errorf("make spool file: %w", err)
+		return nil, fail.WithHint(fmt.Errorf("make spool file: %w", err), spoolHint)
 	}
 	if err := os.Remove(f.Name()); err != nil {
 		_ = f.Close()
@@ -46,7 +46,7 @@ func (s *Spool) Write(p []byte) (int, error) {
 	n, err := s.f.Write(p)
 	s.update(func() { s.size += int64(n) })
 	if err != nil {
-		err = fail.WithHint(fmt.Errorf("write spool: %w", err), "--spool-dir names a directory with more room")
+		err = fail.WithHint(fmt.Errorf("write spool: %w", err), spoolHint)
 	}
 	return n, err
 }
@@ -115,19 +115,4 @@ func (f *follower) Read(p []byte) (int, error) {
 		case <-changed:
 		}
 	}
-}
-
-// CheckRoom refuses to start what will not fit: need bytes in dir. It cannot
-// know what others write meanwhile, so writers still have to expect an error.
-func CheckRoom(dir, flag string, need int64) error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return fmt.Errorf("room in %s: %w", dir, err)
-	}
-	have := int64(st.Bavail) * int64(st.Bsize)
-	if have < need {
-		return fail.WithHint(fmt.Errorf("no room in %s: %d MiB are free, %d MiB are needed", dir, have>>20, need>>20+1),
-			"%s names a directory with more room", flag)
-	}
-	return nil
 }

@@ -155,20 +155,3 @@ func TestASpoolThatCannotBeMadeOrWritten(t *testing.T) {
 		t.Errorf("size %d", s.Size())
 	}
 }
-
-func TestRoomIsCheckedBefore(t *testing.T) {
-	dir := t.TempDir()
-	if err := snapshot.CheckRoom(dir, "--spool-dir", 1); err != nil {
-		t.Errorf("a byte: %v", err)
-	}
-	err := snapshot.CheckRoom(dir, "--spool-dir", 1<<60)
-	if err == nil || !strings.Contains(err.Error(), "no room in "+dir+": ") || !strings.Contains(err.Error(), fmt.Sprintf("%d MiB are needed", 1<<40+1)) {
-		t.Errorf("an exabyte: %v", err)
-	}
-	if hint := fail.Hint(err); hint != "--spool-dir names a directory with more room" {
-		t.Errorf("hint %q", hint)
-	}
-	if err := snapshot.CheckRoom(dir+"/missing", "--spool-dir", 1); err == nil {
-		t.Error("there is room in a directory that is not there")
-	}
-}

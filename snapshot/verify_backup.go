@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/etcdha/etcdha/internal/atomicfile"
+	"github.com/etcdha/etcdha/internal/diskspace"
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/snapshot/dbfile"
 )
@@ -35,7 +36,7 @@ func (c *Catalog) spool(ctx context.Context, b *Backup, dir string, now func() t
 	if dir == "" {
 		dir = os.TempDir()
 	}
-	if err := CheckRoom(dir, "--spool-dir", b.DB.Size+dbfile.DigestSize); err != nil {
+	if err := diskspace.Check(dir, b.DB.Size+dbfile.DigestSize, spoolHint); err != nil {
 		return nil, nil, err
 	}
 	spool, err := NewSpool(dir)

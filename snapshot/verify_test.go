@@ -33,6 +33,8 @@ func TestTheLadderOfAFile(t *testing.T) {
 			[]string{"digest match", "structure mismatch"}, "page "},
 		{"a page changed", append(wrongRoot(good)[:len(good)-dbfile.DigestSize], good[len(good)-dbfile.DigestSize:]...),
 			[]string{"digest mismatch", "structure mismatch"}, "the digest trailer says"},
+		{"a meta page changed, with a digest that fits", oneMeta(good),
+			[]string{"digest match", "structure mismatch"}, "page 1: meta page: wrong checksum"},
 		{"a record changed, with a digest that fits", replaced(t, good, "\x0a\x0d/registry/zzz", "\x0b\x0d/registry/zzz"),
 			[]string{"digest match", "structure match", "records mismatch"}, `bucket "key": `},
 		{"without its digest", unsealed(good),

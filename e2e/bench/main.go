@@ -18,8 +18,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/etcdha/etcdha/internal/diskspace"
 	"github.com/etcdha/etcdha/internal/throwaway"
-	"github.com/etcdha/etcdha/snapshot"
 )
 
 const (
@@ -113,7 +113,7 @@ const diskShare = 6
 func bench(ctx context.Context, o *options) (err error) {
 	throwaway.Sweep(o.dir)
 	size := int64(o.keys) * int64(o.valueSize+recordOverhead)
-	if err := snapshot.CheckRoom(o.dir, "-dir", diskShare*size); err != nil {
+	if err := diskspace.Check(o.dir, diskShare*size, "-dir names another directory, with more room"); err != nil {
 		return err
 	}
 	dir, err := throwaway.NewDir(o.dir)

@@ -146,7 +146,7 @@ func (c *Cluster) StartMember(m *Member) error {
 	args := append(append([]string{}, c.options.Command...), "--config-file="+m.config)
 	m.process, err = start(args, log)
 	if err != nil {
-		return fmt.Errorf("start etcd: %w", err)
+		return &hostError{fmt.Errorf("start etcd: %w", err)}
 	}
 	return nil
 }
@@ -173,7 +173,7 @@ func (c *Cluster) WaitReady(ctx context.Context) error {
 		}
 		for _, m := range c.Members {
 			if m.process.exited() {
-				return fmt.Errorf("etcd %s has exited: %s", m.Name, m.lastWords())
+				return m.exitError()
 			}
 		}
 		select {
@@ -203,12 +203,28 @@ func (c *Cluster) checkReady(ctx context.Context, clients []*clientv3.Client) er
 	return nil
 }
 
-// lastWords says why a member that has exited did so.
-func (m *Member) lastWords() string {
-	if line := lastLine(m.LogFile); line != "" {
-		return line
+// ErrHost says that a cluster failed for a reason that lies in this host, not in
+// the data: no etcd to run, no room, a port that somebody else has taken.
+var ErrHost = errors.New("this host is the reason")
+
+type hostError struct{ error }
+
+func (e *hostError) Unwrap() error { return e.error }
+
+func (e *hostError) Is(target error) bool { return target == ErrHost }
+
+// exitError says why a member has exited: by the end of its log, or, if it
+// never said a word, as what is hardly an etcd.
+func (m *Member) exitError() error {
+	line := lastLine(m.LogFile)
+	if line == "" {
+		return &hostError{fmt.Errorf("etcd %s has exited: %s", m.Name, m.process.cmd.ProcessState)}
 	}
-	return m.process.cmd.ProcessState.String()
+	err := fmt.Errorf("etcd %s has exited: %s", m.Name, line)
+	if strings.Contains(line, "address already in use") || strings.Contains(line, "no space left on device") {
+		return &hostError{err}
+	}
+	return err
 }
 
 // PID is the id of a started member's process.

@@ -14,6 +14,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/etcdha/etcdha/internal/diskspace"
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/internal/throwaway"
 	"github.com/etcdha/etcdha/restore"
@@ -76,7 +77,7 @@ func Run(ctx context.Context, snap Snapshot, o Options) (checks snapshot.Checks,
 	for _, dir := range throwaway.Sweep(o.Dir) {
 		o.Log.Info("removed what a killed rehearsal had left", "dir", dir)
 	}
-	if err := snapshot.CheckRoom(o.Dir, "--spool-dir", r.room()); err != nil {
+	if err := diskspace.Check(o.Dir, r.room(), "--spool-dir names another directory, with more room"); err != nil {
 		return nil, nil, err
 	}
 	err = r.cluster(ctx, false)
@@ -137,8 +138,8 @@ func (r *rehearsal) cluster(ctx context.Context, bumped bool) (err error) {
 	return nil
 }
 
-// stage runs one stage and records it. An error from fn that the context did
-// not cause is what the rehearsal has found out.
+// stage runs one stage and records it. An error from fn that neither the
+// context nor this host has caused is what the rehearsal has found out.
 func (r *rehearsal) stage(ctx context.Context, name string, fn func() (detail string, err error)) error {
 	start := r.Now()
 	detail, err := fn()
@@ -147,6 +148,8 @@ func (r *rehearsal) stage(ctx context.Context, name string, fn func() (detail st
 	}
 	check := snapshot.Check{Name: name, Verdict: snapshot.Match, Detail: detail, Seconds: r.Now().Sub(start).Seconds()}
 	switch {
+	case errors.Is(err, throwaway.ErrHost):
+		return fmt.Errorf("%s: %w", name, err)
 	case errors.Is(err, dbfile.ErrNotComparable):
 		check.Verdict, check.Detail, err = snapshot.NotComparable, err.Error(), nil
 	case err != nil:

@@ -11,6 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/etcdha/etcdha/internal/etcdclient"
+	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/internal/throwaway"
 	"github.com/etcdha/etcdha/restore"
 	"github.com/etcdha/etcdha/snapshot/dbfile"
@@ -82,12 +83,15 @@ func (s *stages) restore(ctx context.Context) (string, error) {
 	for _, m := range s.cluster.Members {
 		o := restore.Options{
 			Name: m.Name, DataDir: m.DataDir, InitialCluster: s.cluster.InitialCluster(),
-			Token: s.token, PeerURLs: []string{m.PeerURL}, Log: s.Log, NoSync: true,
+			Token: s.token, PeerURLs: []string{m.PeerURL}, NoSync: true,
 		}
 		if s.bumped {
 			o.BumpRevision, o.MarkCompacted = restore.KubernetesBump, true
 		}
 		result, err := restore.Restore(ctx, s.input(), o)
+		if err != nil && !errors.Is(err, fail.ErrVerification) {
+			err = fmt.Errorf("%w: %w", throwaway.ErrHost, err)
+		}
 		if err != nil {
 			return "", err
 		}

@@ -9,7 +9,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/etcdha/etcdha/storage"
 )
@@ -28,7 +27,7 @@ var brokenStores = []struct {
 	{"adds to a long name", "an element may have 255 characters", "invalid object key", broken{put: addsToName}},
 	{"overwrites", "an object is never overwritten", "second put: <nil>", broken{put: overwrites}},
 	{"refuses, but has overwritten", "an object is never overwritten", "it differs at byte 0", broken{put: overwritesAndRefuses}},
-	{"looks before it writes", "of many puts of one key exactly one wins", "have both won", broken{put: looksFirst()}},
+	{"looks before it writes", "of many puts of one key exactly one wins", "have both won", broken{put: looksFirst}},
 	{"lets nobody win", "of many puts of one key exactly one wins", "no put has won", broken{put: refuses}},
 	{"makes a directory once", "many keys can be put at once", "put new/directory/", broken{put: makesDirectory}},
 	{"writes under the object's name", "an object is not there before its Put has returned", "is listed with 0", broken{put: writesInPlace}},
@@ -91,16 +90,18 @@ func overwritesAndRefuses(ctx context.Context, m *memory, key string, r io.Reade
 }
 
 // looksFirst writes only when all who race have looked.
-func looksFirst() putFunc {
-	var looked sync.WaitGroup
-	looked.Add(16)
-	return func(_ context.Context, m *memory, key string, r io.Reader) error {
-		data, err := io.ReadAll(r)
-		looked.Done()
-		looked.Wait()
-		m.keep(key, data)
-		return err
+func looksFirst(_ context.Context, m *memory, key string, r io.Reader) error {
+	m.mu.Lock()
+	_, there := m.objects[key]
+	m.mu.Unlock()
+	data, err := io.ReadAll(r)
+	m.looked.Done()
+	m.looked.Wait()
+	if there {
+		return storage.ErrExist
 	}
+	m.keep(key, data)
+	return err
 }
 
 func refuses(context.Context, *memory, string, io.Reader) error { return storage.ErrExist }

@@ -18,9 +18,15 @@ import (
 type memory struct {
 	mu      sync.Mutex
 	objects map[string][]byte
+
+	looked sync.WaitGroup // those who race for one key, for a broken store
 }
 
-func newMemory() *memory { return &memory{objects: map[string][]byte{}} }
+func newMemory() *memory {
+	m := &memory{objects: map[string][]byte{}}
+	m.looked.Add(racers)
+	return m
+}
 
 func (m *memory) String() string { return "memory:" }
 

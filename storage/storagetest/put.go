@@ -62,8 +62,11 @@ func neverOverwritten(t testing.TB, s storage.Store) {
 	}
 }
 
+// racers put one key at the same time.
+const racers = 16
+
 func oneWinner(t testing.TB, s storage.Store) {
-	const racers, size = 16, 256 << 10
+	const size = 256 << 10
 	errs := make([]error, racers)
 	inParallel(racers, func(i int) {
 		errs[i] = s.Put(t.Context(), aKey, content(byte(i), size))

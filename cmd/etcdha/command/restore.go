@@ -97,7 +97,7 @@ func restoreOptions(c *cli.Context, log *slog.Logger) (restore.Options, error) {
 		InitialCluster: c.String("initial-cluster"), Token: c.String("initial-cluster-token"),
 		PeerURLs:      strings.Split(c.String("initial-advertise-peer-urls"), ","),
 		SkipHashCheck: c.Bool("skip-hash-check"),
-		BumpRevision:  c.Uint64("bump-revision"), MarkCompacted: c.Bool("mark-compacted"), Log: log,
+		BumpRevision:  c.Uint64("bump-revision"), MarkCompacted: c.Bool("mark-compacted"),
 	}
 	if o.Token != "" && c.IsSet("restore-id") {
 		return o, fail.Usagef("--initial-cluster-token and --restore-id are two ways to choose the token: give one")
