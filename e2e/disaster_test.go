@@ -225,7 +225,7 @@ func TestADiskThatFillsUp(t *testing.T) {
 		{"no room for the spool", binary + " snapshot save --store /tmp --spool-dir . " + flags, "no room in", "left:\n"},
 		{"no room for the file", "echo old > s.db; " + binary + " snapshot save s.db " + flags, "no room in", "left: ./s.db\n"},
 		{"a store that fills up", binary + " snapshot save --store s --spool-dir " + filepath.Dir(good) + " " + flags, "no space left on device", ""},
-		{"a data directory that fills up", binary + " restore " + good + " --data-dir d", "no space left on device", "left:\n"},
+		{"no room for a data directory", binary + " restore " + good + " --data-dir d", "no room in d: ", "left:\n"},
 		{"a rehearsal without room", binary + " restore rehearse " + good + " --spool-dir .", "no room in", "left:\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

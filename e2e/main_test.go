@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -66,7 +65,7 @@ func startCluster(t *testing.T, version string, members int) *cluster {
 func newCluster(ctx context.Context, dir, version string, members int) (*cluster, error) {
 	tc, err := throwaway.New(throwaway.Options{
 		Parent: dir, Members: members, Command: []string{tool("etcd" + version + "/etcd")},
-		Token: "e2e-" + filepath.Base(dir), Quota: 8 << 30, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Token: "e2e-" + filepath.Base(dir), Quota: 8 << 30, Now: time.Now,
 	})
 	if err != nil {
 		return nil, err

@@ -147,8 +147,21 @@ func TestNobodyAnswers(t *testing.T) {
 	}
 }
 
-func TestAnAPIServerAtNoAddress(t *testing.T) {
-	if err := restore.CheckNotAnswering(t.Context(), "https://a b"); !errors.Is(err, fail.ErrUsage) || !strings.Contains(err.Error(), "--apiserver: ") {
+// Who takes a connection and keeps it is somebody, whatever holds it up.
+func TestSilenceIsNoAbsence(t *testing.T) {
+	silent := must1(net.Listen("tcp", "127.0.0.1:0")) // the system accepts
+	defer silent.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := restore.CheckNotAnswering(ctx, "https://"+silent.Addr().String()); !errors.Is(err, fail.ErrUnsafe) {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestAnAPIServerAtNoAddress(t *testing.T) {
+	for _, url := range []string{"https://a b", "127.0.0.1:6443", "localhost", "ftp://localhost"} {
+		if err := restore.CheckNotAnswering(t.Context(), url); !errors.Is(err, fail.ErrUsage) || !strings.Contains(err.Error(), "--apiserver") {
+			t.Errorf("%s: error %v", url, err)
+		}
 	}
 }

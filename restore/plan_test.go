@@ -3,6 +3,7 @@ package restore_test
 import (
 	"bytes"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -39,6 +40,8 @@ func TestAClusterThatCannotBe(t *testing.T) {
 		{"a member that advertises no URL", change(func(o *restore.Options) { o.PeerURLs = []string{"10.0.0.1"} }), "--initial-advertise-peer-urls: ", ""},
 		{"a bump that is not marked", change(func(o *restore.Options) { o.BumpRevision = 1000 }),
 			"--bump-revision and --mark-compacted go together", "--kubernetes sets both"},
+		{"a bump beyond all revisions", change(func(o *restore.Options) { o.BumpRevision, o.MarkCompacted = math.MaxInt64-6, true }),
+			"there is no such revision", "1000000000 is what Kubernetes needs"},
 		{"a mark without a bump", change(func(o *restore.Options) { o.MarkCompacted = true }),
 			"--bump-revision and --mark-compacted go together", "--kubernetes sets both"},
 	}
@@ -133,6 +136,23 @@ func TestTheFlagsToStartWith(t *testing.T) {
 	}
 }
 
+// etcd binds to addresses, not to names; what it advertises stays a name.
+func TestANameIsNoAddressToListenOn(t *testing.T) {
+	o := options("/data", "m1=https://etcd-1.example:2380,m2=https://localhost:2381,m3=https://[fd00::3]:2380")
+	flags, err := restore.StartFlags(o)
+	if err != nil || len(flags) != 3 {
+		t.Fatalf("%q, error %v", flags, err)
+	}
+	for i, want := range []string{"https://0.0.0.0:2380", "https://localhost:2381", "https://[fd00::3]:2380"} {
+		if got := flags[i][6]; got != "--listen-peer-urls="+want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	if got := flags[0][5]; got != "--initial-advertise-peer-urls=https://etcd-1.example:2380" {
+		t.Errorf("%s", got)
+	}
+}
+
 // On one host each member has a directory of its own name, unless one is given.
 func TestTheDirectoryOfAMemberHasItsName(t *testing.T) {
 	o := options("", threeMembers)
@@ -147,6 +167,11 @@ func TestTheDirectoryOfAMemberHasItsName(t *testing.T) {
 			t.Errorf("%q, want %s", flags[i], want)
 		}
 	}
+	o.DataDir = "m1.etcd" // the same, spelled out
+	if spelled, err := restore.StartFlags(o); err != nil || !reflect.DeepEqual(spelled, flags) {
+		t.Errorf("%q, want %q, error %v", spelled, flags, err)
+	}
+	o.DataDir = ""
 	t.Chdir(t.TempDir())
 	mustRestore(t, newSnapshot(t), o)
 	if got := names("."); len(got) < 3 || got[1] != "m1.etcd" {

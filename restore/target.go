@@ -54,7 +54,7 @@ func openTarget(o Options, size int64) (*target, error) {
 		t.abort()
 		return nil, fmt.Errorf("prepare data directory: %w", err)
 	}
-	if err := diskspace.Check(t.stage, roomFor(size), "name a --data-dir on a disk with room"); err != nil {
+	if err := diskspace.Check(t.dataDir, roomFor(size), "name a --data-dir on a disk with room"); err != nil {
 		t.abort()
 		return nil, err
 	}

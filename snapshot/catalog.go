@@ -95,6 +95,21 @@ func (c *Catalog) List(ctx context.Context) ([]*Backup, []Problem, error) {
 	return backups, problems, err
 }
 
+// Clusters returns the names of the clusters that the store has backups of.
+func (c *Catalog) Clusters(ctx context.Context) ([]string, error) {
+	var names []string
+	for object, err := range c.Store.List(ctx, "") {
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", c.Store, err)
+		}
+		parts := strings.Split(object.Key, "/")
+		if len(parts) == 5 && parts[2] == snapshotsDir && parts[4] == manifestName && !slices.Contains(names, parts[0]) {
+			names = append(names, parts[0])
+		}
+	}
+	return names, nil
+}
+
 func (c *Catalog) readManifests(ctx context.Context, backups []*Backup) ([]Problem, error) {
 	problems := make([]Problem, len(backups))
 	group, ctx := errgroup.WithContext(ctx)

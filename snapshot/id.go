@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -27,4 +28,14 @@ func randomHex(random io.Reader, n int) (string, error) {
 		return "", fmt.Errorf("read random bytes: %w", err)
 	}
 	return hex.EncodeToString(b), nil
+}
+
+// idTime is when the backup with this id was begun; ok is false for what is no id.
+func idTime(id string) (t time.Time, ok bool) {
+	at, _, ok := strings.Cut(id, "-r")
+	if !ok {
+		return t, false
+	}
+	t, err := time.Parse(timeFormat, at)
+	return t, err == nil
 }

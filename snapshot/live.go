@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
 	"github.com/etcdha/etcdha/internal/etcdclient"
 	"github.com/etcdha/etcdha/snapshot/dbfile"
 )
@@ -48,7 +50,7 @@ func compareLive(ctx context.Context, m *Member, db *dbfile.File, report *dbfile
 		// Answered from the cache of compaction hashes. Revision 0 goes past
 		// it, to what is now the newest.
 		resp, err = m.hashKV(ctx, 0, hashTimeout)
-		if err == nil && resp.HashRevision != revision {
+		if err == nil && hashedRevision(resp) != revision {
 			return liveResult{NotComparable, fmt.Sprintf("%s has gone on to revision %d", m, resp.Header.Revision)}
 		}
 	}
@@ -67,6 +69,15 @@ func compareLive(ctx context.Context, m *Member, db *dbfile.File, report *dbfile
 	return liveResult{Match, fmt.Sprintf("HashKV %08x at revision %d, same on %s", want, revision, m)}
 }
 
+// hashedRevision is the revision of an answer. etcd 3.5 does not say it; the
+// header's was read after the hash, so that it can only be later.
+func hashedRevision(resp *pb.HashKVResponse) int64 {
+	if resp.HashRevision == 0 {
+		return resp.Header.Revision
+	}
+	return resp.HashRevision
+}
+
 func notHashed(m *Member, revision int64, err error) string {
 	switch text := err.Error(); {
 	case strings.Contains(text, "required revision has been compacted"):
@@ -81,8 +92,13 @@ func notHashed(m *Member, revision int64, err error) string {
 // where that is not known (source 0), with the first endpoint; with all, every
 // other member too, one at a time and the leader last.
 func (c *Cluster) Live(ctx context.Context, db *dbfile.File, report *dbfile.Report, source uint64, all bool, now func() time.Time) Checks {
+	var checks Checks
 	if all || source != 0 && c.Member(source) == nil {
-		c.Discover(ctx)
+		for _, name := range c.Discover(ctx) {
+			if all {
+				checks = append(checks, Check{Name: RungLive, Verdict: NotComparable, Detail: name + " does not answer"})
+			}
+		}
 	}
 	members := c.Members
 	if !all {
@@ -97,7 +113,6 @@ func (c *Cluster) Live(ctx context.Context, db *dbfile.File, report *dbfile.Repo
 	}
 	members = slices.Clone(members)
 	slices.SortStableFunc(members, func(a, b *Member) int { return rank(a) - rank(b) })
-	var checks Checks
 	for _, m := range members {
 		start := now()
 		r := compareLive(ctx, m, db, report)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/etcdha/etcdha/internal/etcdclient"
 	"github.com/etcdha/etcdha/internal/fail"
+	"github.com/etcdha/etcdha/snapshot/dbfile"
 )
 
 // Member is an etcd member that answered.
@@ -78,6 +79,9 @@ func Connect(ctx context.Context, config etcdclient.Config, log *slog.Logger) (*
 		wg.Go(func() { members[i], errs[i] = connect(ctx, config, endpoint) })
 	}
 	wg.Wait()
+	if err := ctx.Err(); err != nil { // which gRPC would call something else
+		return nil, err
+	}
 	c := &Cluster{config: config, log: log}
 	for i, m := range members {
 		if errs[i] != nil {
@@ -153,8 +157,8 @@ func (c *Cluster) learnNames(ctx context.Context) {
 }
 
 // Discover connects the members that the endpoints left out, by the client
-// URLs in the member list, as far as they answer.
-func (c *Cluster) Discover(ctx context.Context) {
+// URLs in the member list, and returns the names of those that do not answer.
+func (c *Cluster) Discover(ctx context.Context) (silent []string) {
 	for _, listed := range c.list(ctx) {
 		known := slices.ContainsFunc(c.Members, func(m *Member) bool { return m.ID == listed.ID })
 		if known {
@@ -165,13 +169,26 @@ func (c *Cluster) Discover(ctx context.Context) {
 			if err == nil && m.ID == listed.ID && m.Status.Header.ClusterId == c.ID {
 				m.Name = listed.Name
 				c.Members = append(c.Members, m)
+				known = true
 				break
 			}
 			if err == nil { // another member answers there, through a tunnel or a loopback address
 				_ = m.client.Close()
 			}
 		}
+		if !known {
+			silent = append(silent, fmt.Sprintf("%s (%x)", listed.Name, listed.ID))
+		}
 	}
+	return silent
+}
+
+// Shares tells whether a member that a snapshot names is in the member list.
+// Ids are made of names, URLs and token, so that another cluster has others.
+func (c *Cluster) Shares(ctx context.Context, members []dbfile.Member) bool {
+	return slices.ContainsFunc(c.list(ctx), func(listed *pb.Member) bool {
+		return slices.ContainsFunc(members, func(m dbfile.Member) bool { return m.ID == listed.ID })
+	})
 }
 
 // Member returns the connected member with the given id, or nil.
@@ -218,6 +235,9 @@ func (c *Cluster) Choose(ctx context.Context, emergency bool) (*Member, error) {
 		reason := m.checkCurrent(ctx, committed)
 		if reason == "" {
 			return m, nil
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
 		c.log.Warn("member not used", "member", m.String(), "reason", reason)
 		refusals = append(refusals, m.String()+" "+reason)

@@ -36,7 +36,7 @@ func (c *Catalog) Resolve(ctx context.Context, ref string, live func(context.Con
 	case ref == Latest, ref == LatestRehearsed, strings.HasPrefix(ref, "@"):
 		all, err = c.oneLineage(ctx, all, live)
 		if err == nil {
-			found, err = c.newest(ctx, all, ref)
+			found, err = c.newest(ctx, all, problems, ref)
 		}
 	default:
 		found, err = byPrefix(all, problems, ref)
@@ -79,12 +79,20 @@ func byPrefix(all []*Backup, problems []Problem, ref string) (*Backup, error) {
 	return nil, nil
 }
 
-func (c *Catalog) newest(ctx context.Context, all []*Backup, ref string) (*Backup, error) {
+// newest refuses to step over a newer entry that it cannot read: an older backup
+// must not be taken for the latest in silence.
+func (c *Catalog) newest(ctx context.Context, all []*Backup, problems []Problem, ref string) (*Backup, error) {
 	until := time.Time{}
 	if at, ok := strings.CutPrefix(ref, "@"); ok {
 		var err error
 		if until, err = parseTime(at); err != nil {
 			return nil, err
+		}
+	}
+	for _, p := range problems {
+		at, ok := idTime(p.ID)
+		if ok && (until.IsZero() || !at.After(until)) && !slices.ContainsFunc(all, func(b *Backup) bool { return b.Started.After(at) }) {
+			return nil, fail.WithHint(fmt.Errorf("backup %s is the newest and cannot be read: %w", p.ID, p.Err), "give the id of an older backup to use that one")
 		}
 	}
 	for _, b := range slices.Backward(all) {
@@ -160,6 +168,14 @@ func continued(all []*Backup, s *pb.StatusResponse) string {
 		return "" // an older life with this id is no nearer
 	}
 	return ""
+}
+
+// SameLife tells whether the live cluster with status s is in the life that b
+// is of, so that their contents can be compared.
+func (c *Catalog) SameLife(ctx context.Context, b *Backup, s *pb.StatusResponse) (bool, error) {
+	everything := Catalog{Store: c.Store, Cluster: c.Cluster}
+	all, _, err := everything.List(ctx)
+	return continued(all, s) == b.Cluster.Lineage, err
 }
 
 // lineage returns the lineage for a new backup of the cluster with status s.

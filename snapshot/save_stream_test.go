@@ -164,6 +164,27 @@ func TestACallerWhoGivesUpLeavesNothing(t *testing.T) {
 	}
 }
 
+// An interrupt while the member hashes is no "not comparable".
+func TestACallerWhoGivesUpDuringTheComparison(t *testing.T) {
+	for _, destination := range destinations {
+		t.Run(destination, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			member := newSource(t, newKubernetes(t))
+			member.hashKV = func(int64) (*pb.HashKVResponse, error) {
+				cancel()
+				return nil, status.Error(codes.Canceled, "context canceled")
+			}
+			s := newSaving(t, member, destination)
+			s.options.LiveHash = snapshot.LiveOn
+			if _, err := snapshot.Save(ctx, s.options); !errors.Is(err, context.Canceled) {
+				t.Errorf("error %v", err)
+			}
+			s.wantUntouched()
+			s.wantEmptyStore()
+		})
+	}
+}
+
 // A member that goes on sending does not hold back the error of a full disk.
 func TestAFullDiskEndsTheSave(t *testing.T) {
 	for _, destination := range destinations {

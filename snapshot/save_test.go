@@ -143,6 +143,10 @@ func TestSaveRefusesBeforeTheMemberHasToWork(t *testing.T) {
 			fs.ErrExist, "file already exists", "--no-clobber"},
 		{"FILE is a directory", func(s *saving) { s.options.File = s.dir },
 			fail.ErrUsage, "not a regular file", ""},
+		{"FILE is a link", func(s *saving) {
+			must(os.Symlink("/nowhere", s.dir+"-link"))
+			s.options.File = s.dir + "-link"
+		}, fail.ErrUsage, "not a regular file", ""},
 		{"FILE in a directory that is not there", func(s *saving) { s.options.File = filepath.Join(s.dir, "no", "file") },
 			fs.ErrNotExist, filepath.Join("files", "no"), ""},
 		{"a db larger than the disk of FILE", func(s *saving) { s.options.Member.Status.DbSize = 1 << 60 },

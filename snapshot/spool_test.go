@@ -142,8 +142,8 @@ func TestAContextEndsABlockedReader(t *testing.T) {
 }
 
 func TestASpoolThatCannotBeMadeOrWritten(t *testing.T) {
-	if _, err := snapshot.NewSpool(t.TempDir() + "/missing"); err == nil || !strings.Contains(err.Error(), "make spool file: ") {
-		t.Errorf("made in a missing directory: %v", err)
+	if _, err := snapshot.NewSpool(t.TempDir() + "/missing"); err == nil || !strings.Contains(err.Error(), "make spool file: ") || !strings.Contains(fail.Hint(err), "--spool-dir") {
+		t.Errorf("made in a missing directory: %v, hint %q", err, fail.Hint(err))
 	}
 	s, _ := newSpool(t)
 	s.Close()

@@ -32,9 +32,8 @@ var ErrStalled = errors.New("the stream makes no progress")
 
 // streamed is what a complete stream was.
 type streamed struct {
-	digest  [sha256.Size]byte // of the db, equal to the trailer
-	size    int64             // bytes, trailer included
-	version string            // storage version that the member said
+	digest [sha256.Size]byte // of the db, equal to the trailer
+	size   int64             // bytes, trailer included
 }
 
 // receive writes the member's snapshot stream to w, which gets exactly what
@@ -60,14 +59,14 @@ func receive(ctx context.Context, m *Member, w io.Writer, stall time.Duration, p
 			_, _ = d.finish()
 			return nil, streamError(ctx, m, err)
 		}
-		out.version = resp.Version
 		if len(resp.Blob) == 0 {
 			continue
 		}
-		watchdog.Reset(stall)
+		watchdog.Stop() // a disk that is slow to write is not the member's fault
 		if err := d.write(resp.Blob); err != nil {
 			break // finish returns it
 		}
+		watchdog.Reset(stall)
 		out.size += int64(len(resp.Blob))
 		progress(out.size, out.size+int64(resp.RemainingBytes))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/etcdha/etcdha/internal/atomicfile"
@@ -74,6 +75,12 @@ func (v *Verification) compareManifest(m *Manifest) {
 // Get writes the plain snapshot of a backup to file, replacing it atomically
 // and only after every byte was checked against the manifest.
 func (c *Catalog) Get(ctx context.Context, b *Backup, file string) error {
+	if fi, err := os.Lstat(file); err == nil && !fi.Mode().IsRegular() {
+		return fail.Usagef("%s is not a regular file", file)
+	}
+	if err := diskspace.Check(filepath.Dir(file), b.DB.Size+dbfile.DigestSize, "name another FILE, in a directory with more room"); err != nil {
+		return err
+	}
 	f, err := atomicfile.Create(file)
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"path/filepath"
 	"time"
 
@@ -28,7 +27,6 @@ func startMember(ctx context.Context, o *options, dir string, quota int64) (*mem
 		Token:   "bench",
 		Quota:   max(quota, 2<<30), // etcd's own default is enough for little
 		Now:     time.Now,
-		Log:     slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return nil, err

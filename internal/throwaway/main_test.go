@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"testing"
 	"time"
@@ -58,7 +57,6 @@ func options(parent string, members int) throwaway.Options {
 		Command: []string{os.Args[0], memberCommand},
 		Token:   "test",
 		Now:     time.Now,
-		Log:     slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -33,7 +32,6 @@ type Options struct {
 	Token   string   // cluster token
 	Quota   int64    // backend quota in bytes
 	Now     func() time.Time
-	Log     *slog.Logger
 }
 
 // Member is one member of a throwaway cluster.

@@ -76,6 +76,31 @@ func newSnapshot(t testing.TB, compacted bool) []byte {
 	return stream(be)
 }
 
+// newDeserted is what a member streams of which every key was deleted, and
+// whose history was compacted up to the last put or to the very end.
+func newDeserted(t testing.TB, toTheEnd bool) []byte {
+	be := openBackend(filepath.Join(t.TempDir(), "db"))
+	defer func() { must(be.Close()) }()
+	kv := mvcc.NewStore(nop, be, &lease.FakeLessor{}, mvcc.StoreConfig{})
+	defer func() { must(kv.Close()) }()
+	kv.Put([]byte("/registry/pods/a"), []byte("one"), lease.NoLease)
+	kv.Put([]byte("/registry/pods/b"), []byte("two"), lease.NoLease)
+	kv.DeleteRange([]byte{0}, []byte{})
+	compact := kv.Rev()
+	if !toTheEnd {
+		compact--
+	}
+	done, err := kv.Compact(traceutil.TODO(), compact)
+	must(err)
+	<-done
+	schema.NewMembershipBackend(nop, be).MustCreateBackendBuckets()
+	tx := be.BatchTx()
+	tx.LockOutsideApply()
+	schema.UnsafeCreateLeaseBucket(tx)
+	tx.Unlock()
+	return stream(be)
+}
+
 func stream(be backend.Backend) []byte {
 	s := be.Snapshot()
 	defer s.Close()

@@ -80,10 +80,7 @@ func Run(ctx context.Context, snap Snapshot, o Options) (checks snapshot.Checks,
 	if err := diskspace.Check(o.Dir, r.room(), "--spool-dir names another directory, with more room"); err != nil {
 		return nil, nil, err
 	}
-	err = r.cluster(ctx, false)
-	if err == nil && o.Kubernetes {
-		err = r.cluster(ctx, true)
-	}
+	err = r.run(ctx)
 	if errors.Is(err, errStageFailed) {
 		err = nil
 	}
@@ -95,7 +92,11 @@ func Run(ctx context.Context, snap Snapshot, o Options) (checks snapshot.Checks,
 const walAllowance = 2 * 64 << 20
 
 func (r *rehearsal) room() int64 {
-	return int64(r.Members) * (r.snap.Size + r.snap.Size/8 + walAllowance)
+	clusters := int64(1)
+	if r.Kubernetes && r.Keep != nil { // beside the first
+		clusters = 2
+	}
+	return clusters * int64(r.Members) * (r.snap.Size + r.snap.Size/8 + walAllowance)
 }
 
 // quota is above the db, whatever its size, so that writes are possible.
@@ -104,38 +105,57 @@ func (r *rehearsal) quota() int64 {
 	return max(etcdDefault, 2*r.snap.Size)
 }
 
-// cluster restores, boots and checks one cluster, and discards it.
-func (r *rehearsal) cluster(ctx context.Context, bumped bool) (err error) {
+// run does all stages. A cluster that is kept runs on while the bumped restore
+// is rehearsed, and is handed over at the end.
+func (r *rehearsal) run(ctx context.Context) error {
+	bumped := func() error {
+		if !r.Kubernetes {
+			return nil
+		}
+		return r.cluster(ctx, true, nothing)
+	}
+	if r.Keep == nil {
+		if err := r.cluster(ctx, false, nothing); err != nil {
+			return err
+		}
+		return bumped()
+	}
+	return r.cluster(ctx, false, func(c *throwaway.Cluster) error {
+		if err := bumped(); err != nil {
+			return err
+		}
+		return r.Keep(ctx, c)
+	})
+}
+
+func nothing(*throwaway.Cluster) error { return nil }
+
+// cluster restores, boots and checks one cluster, and discards it after the
+// function then. The logs of one that fails a stage are kept.
+func (r *rehearsal) cluster(ctx context.Context, bumped bool, then func(*throwaway.Cluster) error) (err error) {
 	token, err := restore.NewToken("", "", r.Random)
 	if err != nil {
 		return err
 	}
 	c, err := throwaway.New(throwaway.Options{
 		Parent: r.Dir, Members: r.Members, Command: r.Command, Token: token,
-		Quota: r.quota(), Now: r.Now, Log: r.Log,
+		Quota: r.quota(), Now: r.Now,
 	})
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if errors.Is(err, errStageFailed) {
-			logs, logErr := c.KeepLogs(r.Dir)
-			r.logs = append(r.logs, logs...)
-			err = errors.Join(err, logErr)
-		}
-		if closeErr := c.Close(); err == nil {
-			err = closeErr
-		}
-	}()
+	defer func() { err = errors.Join(err, c.Close()) }()
 	s := &stages{rehearsal: r, cluster: c, token: token, bumped: bumped}
 	defer s.close()
 	if err := s.run(ctx); err != nil {
-		return err
+		if !errors.Is(err, errStageFailed) {
+			return err
+		}
+		logs, logErr := c.KeepLogs(r.Dir)
+		r.logs = append(r.logs, logs...)
+		return errors.Join(err, logErr)
 	}
-	if r.Keep != nil && !bumped {
-		return r.Keep(ctx, c)
-	}
-	return nil
+	return then(c)
 }
 
 // stage runs one stage and records it. An error from fn that neither the

@@ -99,6 +99,12 @@ func TestWhatASnapshotBringsAlong(t *testing.T) {
 			"leases": "all 0 present", "keys": "0 keys under 0 prefixes", "write": "committed at revision 2",
 			"bumped content": "0 keys equal",
 		}},
+		{"keys that were all deleted", same(t, newDeserted(t, false)), map[string]string{
+			"keys": "2 keys under 1 prefixes read back equal", "write": "committed at revision 5", "bumped content": "0 keys equal", "hash": "HashKV ",
+		}},
+		{"keys that were all deleted, compacted to the end", same(t, newDeserted(t, true)), map[string]string{
+			"keys": "2 keys under 1 prefixes read back equal", "write": "committed at revision 5", "hash": "HashKV ",
+		}},
 		{"a lease that has run out", verified(t, good, altered(t, good, withLease(0x18, 1)), good), map[string]string{
 			"leases": "1 present, 1 ran out meanwhile as they should",
 		}},
@@ -107,7 +113,7 @@ func TestWhatASnapshotBringsAlong(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, 1)
-			s.options.Kubernetes = test.name == "nothing at all"
+			_, s.options.Kubernetes = test.stages["bumped content"]
 			checks := s.mustPass(test.snap)
 			for name, want := range test.stages {
 				if got := detail(t, checks, name); !strings.HasPrefix(got, want) {

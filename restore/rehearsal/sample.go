@@ -18,7 +18,7 @@ import (
 // all records of a key meet and the choice is the same each time.
 const (
 	samplePerPrefix = 3
-	samplePrefixes  = 200
+	samplePrefixes  = 10_000 // more than there are namespaces and kinds in any cluster
 )
 
 // want is what a key has to read back as.

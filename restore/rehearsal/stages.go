@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -146,7 +147,7 @@ func (s *stages) leases(ctx context.Context) (string, error) {
 		switch {
 		case have[l.ID]:
 			present++
-		case time.Duration(l.TTL)*time.Second <= age:
+		case time.Duration(cmp.Or(l.RemainingTTL, l.TTL))*time.Second <= age:
 			expired++
 		default:
 			return fmt.Errorf("lease %x of %d s is missing", l.ID, l.TTL)

@@ -62,6 +62,9 @@ type Alarm struct {
 type Lease struct {
 	ID  int64
 	TTL int64 // seconds, as granted
+
+	// RemainingTTL is what a checkpoint left of it, in seconds; 0 for all.
+	RemainingTTL int64
 }
 
 // Content reads the small buckets. Entries that etcd would not have written
@@ -191,7 +194,8 @@ func parseLease(key, value []byte) (Lease, error) {
 			l.ID = varint
 		case 2:
 			l.TTL = varint
-		case 3: // remaining TTL
+		case 3:
+			l.RemainingTTL = varint
 		default:
 			return false
 		}

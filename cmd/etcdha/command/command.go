@@ -9,6 +9,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -139,10 +141,14 @@ var (
 // ownEtcd is the command that runs a member of a throwaway cluster.
 func ownEtcd(c *cli.Context) ([]string, error) {
 	if etcd := c.String("etcd"); etcd != "" {
-		if _, err := os.Stat(etcd); err != nil {
+		path, err := exec.LookPath(etcd)
+		if err == nil {
+			path, err = filepath.Abs(path)
+		}
+		if err != nil {
 			return nil, fail.As(fail.ErrUsage, fmt.Errorf("--etcd: %w", err))
 		}
-		return []string{etcd}, nil
+		return []string{path}, nil
 	}
 	self, err := os.Executable()
 	if err != nil {

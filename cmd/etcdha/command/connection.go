@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -44,6 +45,9 @@ func connectionFlags() []cli.Flag {
 		duration("command-timeout", 5*time.Second, "for one short request"),
 		duration("keepalive-time", 2*time.Second, "between pings of a connection"),
 		duration("keepalive-timeout", 6*time.Second, "until a ping without answer ends a connection"),
+		// etcdctl's, accepted so that its lines work, and without meaning here.
+		&cli.BoolFlag{Name: "debug", Hidden: true}, &cli.BoolFlag{Name: "hex", Hidden: true},
+		&cli.IntFlag{Name: "max-request-bytes", Hidden: true}, &cli.IntFlag{Name: "max-recv-bytes", Hidden: true},
 	}
 }
 
@@ -94,10 +98,6 @@ func readPassword(c *cli.Context, config *etcdclient.Config) error {
 	if config.User == "" {
 		return nil
 	}
-	var hasPassword bool
-	if config.Password, hasPassword = c.String("password"), c.IsSet("password"); hasPassword {
-		return nil
-	}
 	if file := c.String("password-file"); file != "" {
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -107,15 +107,45 @@ func readPassword(c *cli.Context, config *etcdclient.Config) error {
 		config.Password = strings.TrimSuffix(line, "\r")
 		return nil
 	}
+	// A password in the flag --user is nearer than one in the environment.
+	var hasPassword bool
 	if config.User, config.Password, hasPassword = strings.Cut(config.User, ":"); hasPassword {
+		return nil
+	}
+	if config.Password = c.String("password"); c.IsSet("password") {
 		return nil
 	}
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
 		return fail.WithHint(fail.Usagef("no password for user %q", config.User), "give --password-file, or ETCDHA_PASSWORD in the environment")
 	}
-	fmt.Fprint(c.App.ErrWriter, "Password: ")
-	password, err := term.ReadPassword(int(os.Stdin.Fd()))
-	fmt.Fprintln(c.App.ErrWriter)
-	config.Password = string(password)
+	var err error
+	config.Password, err = askPassword(c)
 	return err
+}
+
+// askPassword reads a password from the terminal. An interrupt gives the
+// terminal back its echo.
+func askPassword(c *cli.Context) (string, error) {
+	terminal := int(os.Stdin.Fd())
+	state, err := term.GetState(terminal)
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprint(c.App.ErrWriter, "Password: ")
+	defer fmt.Fprintln(c.App.ErrWriter)
+	type answer struct {
+		password []byte
+		err      error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		password, err := term.ReadPassword(terminal)
+		answered <- answer{password, err}
+	}()
+	select {
+	case a := <-answered:
+		return string(a.password), a.err
+	case <-c.Done():
+		return "", errors.Join(c.Err(), term.Restore(terminal, state))
+	}
 }

@@ -89,7 +89,7 @@ func (d *demo) line(format string, args ...any) {
 func (d *demo) startCluster(ctx context.Context) error {
 	var err error
 	d.live, err = throwaway.New(throwaway.Options{
-		Parent: d.dir, Members: 3, Command: d.command, Token: "demo", Quota: 2 << 30, Now: now, Log: newLog(d.c),
+		Parent: d.dir, Members: 3, Command: d.command, Token: "demo", Quota: 2 << 30, Now: now,
 	})
 	if err != nil {
 		return err

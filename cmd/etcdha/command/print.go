@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -61,27 +62,21 @@ func printNext(w io.Writer, format string, args ...any) {
 	fmt.Fprintf(w, "\n%s  %s\n", paint(w, faint, "next"), fmt.Sprintf(format, args...))
 }
 
-// asJSON tells whether --write-out wants data, and prints it; else the caller
-// prints for people. Other forms than the known ones are a usage error.
+// asJSON prints v if --write-out wants data; else the caller prints for people.
 func asJSON(c *cli.Context, v any) (done bool, err error) {
-	switch form := c.String("write-out"); form {
-	case "json":
-		data, err := json.Marshal(v)
-		if err == nil {
-			_, err = fmt.Fprintln(c.App.Writer, string(data))
-		}
-		return true, err
-	case "yaml":
-		data, err := yaml.Marshal(v)
-		if err == nil {
-			_, err = c.App.Writer.Write(data)
-		}
-		return true, err
-	case "simple", "table":
+	if people(c) {
 		return false, nil
-	default:
-		return true, fail.Usagef("--write-out %q: simple, table, json or yaml", form)
 	}
+	data, err := json.Marshal(v)
+	if err == nil && c.String("write-out") == "yaml" {
+		data, err = yaml.JSONToYAML(data)
+	} else if err == nil {
+		data = append(data, '\n')
+	}
+	if err == nil {
+		_, err = c.App.Writer.Write(data)
+	}
+	return true, err
 }
 
 // checkWriteOut refuses an unknown form before work is done for it.
@@ -92,6 +87,12 @@ func checkWriteOut(c *cli.Context) error {
 	default:
 		return fail.Usagef("--write-out %q: simple, table, json or yaml", form)
 	}
+}
+
+// people tells whether the output is for people, not for programs.
+func people(c *cli.Context) bool {
+	form := c.String("write-out")
+	return form != "json" && form != "yaml"
 }
 
 func size(bytes int64) string { return humanize.IBytes(uint64(max(bytes, 0))) }
@@ -114,14 +115,18 @@ func newProgress(c *cli.Context, what string) func(done, total int64) {
 	}
 }
 
-// progressReader tells how much of it was read.
+// progressReader tells how much of it was read, and ends with its context.
 type progressReader struct {
+	ctx         context.Context
 	r           io.Reader
 	done, total int64
 	progress    func(done, total int64)
 }
 
 func (p *progressReader) Read(b []byte) (int, error) {
+	if err := p.ctx.Err(); err != nil {
+		return 0, err
+	}
 	n, err := p.r.Read(b)
 	p.done += int64(n)
 	p.progress(p.done, p.total)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/restore"
+	"github.com/etcdha/etcdha/snapshot"
 )
 
 const (
@@ -150,6 +151,9 @@ func printRestored(c *cli.Context, src *source, o restore.Options, r *restore.Re
 	fmt.Fprintf(w, "Restored %s into %s\n\n", src.name, dir)
 	fmt.Fprintf(w, "  member     %s %x of cluster %x\n", o.Name, r.MemberID, r.ClusterID)
 	fmt.Fprintf(w, "  content    revision %d, %d keys, HashKV %08x, verified as it was written\n", r.Report.Revision, r.Report.TotalKeys, r.Report.HashKV)
+	if src.backup != nil && src.backup.Kind == snapshot.KindEmergency {
+		fmt.Fprintf(w, "  %s\n", paint(w, yellow, "EMERGENCY  this is what one survivor had; others may have had more"))
+	}
 	if o.BumpRevision > 0 {
 		fmt.Fprintf(w, "  bumped     to revision %d, all before it marked as compacted\n", r.Revision)
 	}

@@ -1,13 +1,18 @@
 package command
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/snapshot"
 )
 
@@ -41,14 +46,15 @@ func list(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	log := newLog(c)
 	rows := make([]listed, len(backups))
 	group, ctx := errgroup.WithContext(c.Context)
 	group.SetLimit(parallelReports)
 	for i, b := range backups {
 		group.Go(func() (err error) {
 			rows[i].Manifest = b.Manifest
-			if rows[i].Verification, err = catalog.LatestReport(ctx, b, snapshot.ReportVerification); err == nil {
-				rows[i].Rehearsal, err = catalog.LatestReport(ctx, b, snapshot.ReportRehearsal)
+			if rows[i].Verification, err = report(ctx, log, catalog, b, snapshot.ReportVerification); err == nil {
+				rows[i].Rehearsal, err = report(ctx, log, catalog, b, snapshot.ReportRehearsal)
 			}
 			return err
 		})
@@ -56,22 +62,47 @@ func list(c *cli.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	log := newLog(c)
 	for _, p := range problems {
 		log.Warn("entry not readable", "id", p.ID, "error", p.Err)
 	}
-	if done, err := asJSON(c, rows); done {
-		return err
+	if len(rows) == 0 && len(problems) == 0 {
+		if err := noBackups(c.Context, log, catalog); err != nil {
+			return err
+		}
 	}
-	if len(rows) == 0 {
-		log.Info("no backups", "cluster", catalog.Cluster, "store", catalog.Store.String())
-		return nil
+	if done, err := asJSON(c, rows); done || len(rows) == 0 {
+		return err
 	}
 	return printList(c.App.Writer, rows)
 }
 
-// printList shows one line a backup, oldest first, a headline for each life of
-// the cluster.
+// noBackups tells an empty store from a wrong name.
+func noBackups(ctx context.Context, log *slog.Logger, catalog *snapshot.Catalog) error {
+	clusters, err := catalog.Clusters(ctx)
+	if err != nil {
+		return err
+	}
+	if len(clusters) > 0 {
+		return fail.WithHint(fail.Usagef("no backups of cluster %s in %s", catalog.Cluster, catalog.Store),
+			"it holds backups of: %s", strings.Join(clusters, ", "))
+	}
+	log.Info("no backups", "store", catalog.Store.String())
+	return nil
+}
+
+// report reads the latest report of a kind. One that is not readable must not
+// hide the backups.
+func report(ctx context.Context, log *slog.Logger, catalog *snapshot.Catalog, b *snapshot.Backup, kind string) (*snapshot.Report, error) {
+	r, err := catalog.LatestReport(ctx, b, kind)
+	if errors.Is(err, fail.ErrVerification) {
+		log.Warn("report not readable", "id", b.ID, "error", err)
+		return nil, nil
+	}
+	return r, err
+}
+
+// printList shows one line a backup, oldest first, and where another life of
+// the cluster begins.
 func printList(w io.Writer, rows []listed) error {
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tab, "ID\tREVISION\tKEYS\tDB\tSTORED\tLIVE\tVERIFIED\tREHEARSED")

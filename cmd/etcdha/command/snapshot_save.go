@@ -21,6 +21,7 @@ proven. --store keeps a backup in a catalog: compressed, with a manifest.`,
 			&cli.StringFlag{Name: "live-hash", Value: string(snapshot.LiveAuto), Usage: "compare with the live member: on, off, or auto, where a store gets it and it takes under a second"},
 			&cli.BoolFlag{Name: "emergency", Usage: "save what one survivor has, without a leader; marked, and never \"latest\""},
 			spoolFlag(),
+			&cli.StringFlag{Name: "write-out", Aliases: []string{"w"}, Hidden: true}, // etcdctl has it here, to no effect
 		}, storeFlags()...), connectionFlags()...),
 		Action: save,
 	}
@@ -78,8 +79,11 @@ func saveTarget(c *cli.Context, o *snapshot.SaveOptions) error {
 }
 
 func role(m *snapshot.Member) string {
-	if m.IsLeader() {
+	switch {
+	case m.IsLeader():
 		return "leader"
+	case m.Status.Leader == 0:
+		return "member without leader"
 	}
 	return "follower"
 }
@@ -91,9 +95,9 @@ func printSaved(c *cli.Context, o snapshot.SaveOptions, s *snapshot.Saved) {
 	}
 	if s.Backup != nil {
 		fmt.Fprintf(w, "Backup %s in %s\n", s.Backup.ID, o.Catalog.Store)
-		if s.Backup.Kind == snapshot.KindEmergency {
-			fmt.Fprintln(w, paint(w, yellow, "EMERGENCY backup of one member: it may lack what others had, and is never \"latest\""))
-		}
+	}
+	if o.Emergency {
+		fmt.Fprintln(w, paint(w, yellow, "EMERGENCY: it is what one member has, and may lack what others had. A backup of it is never \"latest\""))
 	}
 	fmt.Fprintf(w, "Server version %s\n", o.Member.Status.Version)
 	fmt.Fprintf(w, "\n  %s from %s, a %s: revision %d, %d keys\n", size(s.Size), o.Member, role(o.Member), s.Report.Revision, s.Report.TotalKeys)

@@ -1,6 +1,8 @@
 package command
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -59,21 +61,17 @@ func verify(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	live := c.Generic("live").(*liveFlag)
-	var cluster *snapshot.Cluster
-	if live.on {
-		if cluster, err = connectTo(c, src, log); err != nil {
-			return err
-		}
-		defer cluster.Close()
-	}
 	in, err := src.verify(c.Context, c.String("spool-dir"))
 	if err != nil {
 		return err
 	}
 	defer in.close()
-	if live.on && in.Report != nil {
-		in.Checks = append(in.Checks, cluster.Live(c.Context, in.DB, in.Report, sourceMember(src), live.all, now)...)
+	if live := c.Generic("live").(*liveFlag); live.on && in.Report != nil {
+		checks, err := compareLive(c, src, in, live.all, log)
+		if err != nil {
+			return err
+		}
+		in.Checks = append(in.Checks, checks...)
 	}
 	if err := c.Err(); err != nil {
 		return err
@@ -83,11 +81,47 @@ func verify(c *cli.Context) error {
 	}
 	if src.backup != nil {
 		report := snapshot.Report{Kind: snapshot.ReportVerification, Time: now(), Checks: in.Checks, Etcdha: c.App.Version}
-		if err := src.catalog.AddReport(c.Context, src.backup, report); err != nil && in.Checks.Err() == nil {
+		if err := src.record(c.Context, report); err != nil {
 			return err
 		}
 	}
-	return in.Checks.Err()
+	if err := in.Checks.Err(); err != nil {
+		return err
+	}
+	if people(c) {
+		printNext(c.App.Writer, "etcdha restore rehearse %s%s", quote(src.name), storeArgs(c))
+	}
+	return nil
+}
+
+// record keeps a report beside its backup. What failed is said in any case;
+// what passed must not be taken for recorded if it is not.
+func (s *source) record(ctx context.Context, report snapshot.Report) error {
+	if err := report.Checks.Err(); err != nil {
+		return errors.Join(err, s.catalog.AddReport(ctx, s.backup, report))
+	}
+	if err := s.catalog.AddReport(ctx, s.backup, report); err != nil {
+		return fmt.Errorf("passed, but the report could not be kept: %w", err)
+	}
+	return nil
+}
+
+// compareLive asks the live cluster. That it does not answer, or is not the one
+// that the snapshot is of, is neither pass nor fail.
+func compareLive(c *cli.Context, src *source, in *opened, all bool, log *slog.Logger) (snapshot.Checks, error) {
+	cluster, err := connectTo(c, src, log)
+	if errors.Is(err, fail.ErrUsage) || c.Err() != nil {
+		return nil, err
+	}
+	if err != nil {
+		return snapshot.Checks{{Name: snapshot.RungLive, Verdict: snapshot.NotComparable, Detail: err.Error()}}, nil
+	}
+	defer cluster.Close()
+	if src.backup == nil && !cluster.Shares(c.Context, in.Report.Members) {
+		return nil, fail.WithHint(fail.Usagef("the endpoints are of cluster %x, which has no member that the snapshot names", cluster.ID),
+			"give the endpoints of the cluster that the snapshot came from")
+	}
+	return cluster.Live(c.Context, in.DB, in.Report, sourceMember(src), all, now), nil
 }
 
 // connectTo connects to the live cluster, which has to be the backup's own.
@@ -104,6 +138,17 @@ func connectTo(c *cli.Context, src *source, log *slog.Logger) (*snapshot.Cluster
 		cluster.Close()
 		return nil, fail.WithHint(fail.Usagef("the endpoints are of cluster %x, the backup of %s", cluster.ID, src.backup.Cluster.ID),
 			"give the endpoints of the cluster that the backup came from")
+	}
+	if src.backup != nil {
+		same, err := src.catalog.SameLife(c.Context, src.backup, cluster.Members[0].Status)
+		if err == nil && !same {
+			err = fail.WithHint(fail.Usagef("the live cluster has the same id, but is in another life than the backup: it was restored or made again"),
+				"compare it with a backup of its own life: etcdha snapshot list")
+		}
+		if err != nil {
+			cluster.Close()
+			return nil, err
+		}
 	}
 	return cluster, nil
 }
@@ -124,8 +169,5 @@ func printVerification(c *cli.Context, src *source, checks snapshot.Checks) erro
 	w := c.App.Writer
 	fmt.Fprintln(w, src.name)
 	printChecks(w, checks)
-	if passed {
-		printNext(w, "etcdha restore rehearse %s%s", quote(src.name), storeArgs(c))
-	}
 	return nil
 }

@@ -127,13 +127,13 @@ func (s *source) input(progress func(done, total int64)) (restore.Input, error) 
 	if err != nil {
 		return restore.Input{}, err
 	}
-	return restore.Input{Size: fi.Size(), Write: func(_ context.Context, w io.Writer) error {
+	return restore.Input{Size: fi.Size(), Write: func(ctx context.Context, w io.Writer) error {
 		f, err := os.Open(s.file)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		_, err = io.Copy(w, &progressReader{r: f, total: fi.Size(), progress: progress})
+		_, err = io.Copy(w, &progressReader{ctx: ctx, r: f, total: fi.Size(), progress: progress})
 		return err
 	}}, nil
 }
