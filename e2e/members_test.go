@@ -2,13 +2,15 @@ package e2e
 
 import (
 	"context"
-	"net"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/etcdha/etcdha/internal/throwaway"
 )
 
 // A member whose data differs is corruption in the cluster: it is named.
@@ -101,6 +103,10 @@ func TestTheRightMemberIsChosen(t *testing.T) {
 	if code != 2 || !strings.Contains(stderr, "endpoints of different clusters") {
 		t.Errorf("endpoints of two clusters: exit %d:\n%s", code, stderr)
 	}
+	_, stderr, code = etcdha(t, with(c.flags()[1:], "snapshot", "verify", file, "--live", "--endpoints="+stranger)...)
+	if code != 2 || !strings.Contains(stderr, "has no member that the snapshot names") {
+		t.Errorf("a stranger was asked: exit %d:\n%s", code, stderr)
+	}
 }
 
 // A learner may lag behind by anything.
@@ -159,12 +165,11 @@ func (c *cluster) startExtra(t *testing.T, name, state, others string) (peerURL,
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := throwaway.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", ports[0])
 }
 
 // Lives of a cluster: a cluster that was restored with the same names, URLs and
@@ -206,4 +211,10 @@ func TestARestoredClusterIsAnotherLife(t *testing.T) {
 		t.Errorf("exit %d:\n%s", code, stderr)
 	}
 	must(t, tool("etcdha"), "snapshot", "verify", "latest", "--store", store, "--cluster", "default/"+a.Lineage)
+
+	// A backup of the old life is not held against the present one.
+	_, stderr, code = etcdha(t, with(first.flags(), "snapshot", "verify", "latest", "--live", "--store", store, "--cluster", "default/"+a.Lineage)...)
+	if code != 2 || !strings.Contains(stderr, "another life") {
+		t.Errorf("exit %d:\n%s", code, stderr)
+	}
 }

@@ -203,6 +203,22 @@ func TestAFullDiskLeavesEverythingAsItWas(t *testing.T) {
 	}
 }
 
+// What cannot fit is refused before anything is read.
+func TestASnapshotLargerThanTheDiskIsNotBegun(t *testing.T) {
+	for _, from := range startingPoints {
+		root, o := startFrom(t, from.there, from.dataDir, from.walDir)
+		before := tree(root)
+		_, err := restore.Restore(t.Context(), writes(1<<60+32, func(context.Context, io.Writer) error {
+			t.Errorf("%s: the snapshot was read", from.name)
+			return nil
+		}), o)
+		if err == nil || !strings.Contains(err.Error(), "no room in ") || !strings.Contains(fail.Hint(err), "--data-dir") {
+			t.Errorf("%s: error %v, hint %q", from.name, err, fail.Hint(err))
+		}
+		wantTree(t, root, before)
+	}
+}
+
 // fullAfter lets every write to a file fail that would make it larger than
 // size bytes, until the test ends: the disk is full, as far as files can tell.
 // The size is beyond all that the process writes beside, such as its test log.

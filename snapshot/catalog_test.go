@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +84,23 @@ func TestBackupsAreListedOldestFirst(t *testing.T) {
 	backups, _ = list(t, catalog)
 	if got := ids(backups); !reflect.DeepEqual(got, []string{other.ID}) {
 		t.Errorf("in one life: %q", got)
+	}
+}
+
+func TestTheClustersOfAStore(t *testing.T) {
+	store := newMemory()
+	other := manifestAt("20260102T000000Z")
+	other.Cluster.Name = "test"
+	store.commit(manifestAt("20260101T000000Z"), manifestAt("20260103T000000Z"), other)
+	store.objects["uncommitted/"+life+"/snapshots/20260102T000000Z-r8-beef/db.zst"] = nil
+	store.objects["notes/manifest.json"] = nil
+	c := &snapshot.Catalog{Store: store, Cluster: "prod"}
+	if got, err := c.Clusters(t.Context()); err != nil || !slices.Equal(got, []string{"prod", "test"}) {
+		t.Errorf("%q, error %v", got, err)
+	}
+	c.Store = &faulty{Store: store, list: errDown}
+	if got, err := c.Clusters(t.Context()); !errors.Is(err, errDown) {
+		t.Errorf("of a store that is down: %q, error %v", got, err)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/snapshot"
+	"github.com/etcdha/etcdha/snapshot/dbfile"
 )
 
 // three members, of which the second leads.
@@ -116,15 +117,40 @@ func TestDiscoverFindsTheMembersThatWereNotGiven(t *testing.T) {
 	// a tunnel, and then its own.
 	third := members[0].members[2]
 	third.ClientURLs = []string{members[0].url, deadURL(t), members[2].url}
+	gone := &pb.Member{ID: 4, Name: "m4", ClientURLs: []string{deadURL(t)}}
+	members[1].members = append(members[1].members, gone)
 	c := connect(t, members[1])
-	c.Discover(t.Context())
-	c.Discover(t.Context()) // finds nothing new
+	for range 2 { // the second time finds nothing new
+		if silent := c.Discover(t.Context()); !slices.Equal(silent, []string{"m4 (4)"}) {
+			t.Errorf("silent are %q", silent)
+		}
+	}
 	var found []string
 	for _, m := range c.Members {
 		found = append(found, m.Name+" "+m.Endpoint)
 	}
 	if want := []string{"m2 " + members[1].url, "m1 " + members[0].url, "m3 " + members[2].url}; !slices.Equal(found, want) {
 		t.Errorf("found %q, want %q", found, want)
+	}
+}
+
+// A file says which members it is of. Ids are made of names, URLs and token, so
+// that another cluster has others.
+func TestAFileSharesMembersWithItsCluster(t *testing.T) {
+	c := connect(t, three(t)...)
+	for _, test := range []struct {
+		name    string
+		members []dbfile.Member
+		want    bool
+	}{
+		{"its own", []dbfile.Member{{ID: 1}, {ID: 2}, {ID: 3}}, true},
+		{"some replaced since", []dbfile.Member{{ID: 8}, {ID: 9}, {ID: 3}}, true},
+		{"another cluster's", []dbfile.Member{{ID: 8, Name: "m1"}, {ID: 9, Name: "m2"}}, false},
+		{"none", nil, false},
+	} {
+		if got := c.Shares(t.Context(), test.members); got != test.want {
+			t.Errorf("%s: %t", test.name, got)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -24,14 +25,16 @@ import (
 // etcd is the storage of a member without its raft: backend, lessor and
 // key-value store, all etcd's own. What cannot fail in a test panics.
 type etcd struct {
-	be backend.Backend
-	kv mvcc.KV
+	path string
+	be   backend.Backend
+	kv   mvcc.KV
 }
 
 func newEtcd(t testing.TB) *etcd {
 	log := zap.NewNop()
+	path := filepath.Join(t.TempDir(), "db")
 	be := backend.New(backend.BackendConfig{
-		Path:          filepath.Join(t.TempDir(), "db"),
+		Path:          path,
 		BatchInterval: time.Hour, // commits happen when the test says so
 		BatchLimit:    10000,
 		MmapSize:      16 << 20,
@@ -50,7 +53,7 @@ func newEtcd(t testing.TB) *etcd {
 		le.Stop()
 		must(be.Close())
 	})
-	return &etcd{be, kv}
+	return &etcd{path, be, kv}
 }
 
 // What every db here has applied last.
@@ -95,6 +98,12 @@ func (e *etcd) stream() []byte {
 	var b bytes.Buffer
 	must1(s.WriteTo(&b))
 	return seal(b.Bytes())
+}
+
+// copied returns the db as it lies in the data directory.
+func (e *etcd) copied() []byte {
+	e.be.ForceCommit()
+	return must1(os.ReadFile(e.path))
 }
 
 // hashKV answers as Maintenance.HashKV does.

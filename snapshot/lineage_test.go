@@ -75,6 +75,36 @@ func TestTheLiveClusterDecidesBetweenLives(t *testing.T) {
 	}
 }
 
+// A backup is compared with the cluster only in one and the same life.
+func TestABackupAndTheLiveClusterShareALife(t *testing.T) {
+	c := twoLives()
+	backups, _ := list(t, c)
+	older, younger := backups[0], backups[3]
+	for _, test := range []struct {
+		name   string
+		backup *snapshot.Backup
+		live   *pb.StatusResponse
+		want   bool
+	}{
+		{"the life that goes on", younger, answers(clusterID, 2, 300)(t.Context()), true},
+		{"the life before", older, answers(clusterID, 2, 300)(t.Context()), false},
+		{"a third life", younger, answers(clusterID, 1, 10)(t.Context()), false},
+		{"another cluster", younger, answers(0xc2, 2, 300)(t.Context()), false},
+	} {
+		if got, err := c.SameLife(t.Context(), test.backup, test.live); err != nil || got != test.want {
+			t.Errorf("%s: %t, error %v", test.name, got, err)
+		}
+	}
+	c.Lineage = younger.Cluster.Lineage // what is shown does not matter
+	if got, err := c.SameLife(t.Context(), older, answers(clusterID, 7, 5000)(t.Context())); err != nil || got {
+		t.Errorf("of a life that is not shown: %t, error %v", got, err)
+	}
+	c.Store = &faulty{Store: c.Store, list: errDown}
+	if _, err := c.SameLife(t.Context(), older, answers(clusterID, 2, 300)(t.Context())); !errors.Is(err, errDown) {
+		t.Errorf("of a store that is down: error %v", err)
+	}
+}
+
 func TestAChosenLifeNeedsNoLiveCluster(t *testing.T) {
 	c := twoLives()
 	c.Lineage = "c1-aaaaaaaa"

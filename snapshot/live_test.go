@@ -108,6 +108,18 @@ func TestAnAnswerFromTheCacheIsAskedAgain(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	})
+	t.Run("and etcd 3.5 does not say what it has hashed", func(t *testing.T) {
+		e, v := compacted(t)
+		member := newSource(t, e)
+		member.hashKV = func(revision int64) (*pb.HashKVResponse, error) {
+			resp, err := e.hashKV(revision)
+			resp.HashRevision = 0
+			return resp, err
+		}
+		if got := live(t, v, member); got.Verdict != snapshot.Match || member.hashes.Load() != 2 {
+			t.Errorf("%+v after %d hashes", got, member.hashes.Load())
+		}
+	})
 	t.Run("but not of a member that has gone on", func(t *testing.T) {
 		e, v := compacted(t)
 		e.put("more", "1")
@@ -176,11 +188,15 @@ func TestAllMembersAreAskedTheLeaderLast(t *testing.T) {
 			return e.hashKV(revision)
 		}
 	}
+	members[1].members = append(members[1].members, &pb.Member{ID: 4, Name: "m4", ClientURLs: []string{deadURL(t)}})
 	checks := connect(t, members[1]).Live(t.Context(), v.DB, v.Report, 0, true, newClock().Now)
 	if want := []uint64{1, 3, leaderID}; !slices.Equal(order, want) {
 		t.Errorf("asked %v, want %v", order, want)
 	}
-	wantChecks(t, checks, "live match", "live mismatch", "live match")
+	wantChecks(t, checks, "live not-comparable", "live match", "live mismatch", "live match")
+	if got := checks[0].Detail; got != "m4 (4) does not answer" {
+		t.Errorf("the first says %q", got)
+	}
 }
 
 func TestTheMemberThatASnapshotCameFromIsAsked(t *testing.T) {

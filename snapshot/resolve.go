@@ -89,17 +89,25 @@ func (c *Catalog) newest(ctx context.Context, all []*Backup, problems []Problem,
 			return nil, err
 		}
 	}
+	found, err := c.newestReadable(ctx, all, until, ref == LatestRehearsed)
+	if err != nil {
+		return nil, err
+	}
 	for _, p := range problems {
 		at, ok := idTime(p.ID)
-		if ok && (until.IsZero() || !at.After(until)) && !slices.ContainsFunc(all, func(b *Backup) bool { return b.Started.After(at) }) {
+		if ok && (until.IsZero() || !at.After(until)) && (found == nil || at.After(found.Started)) {
 			return nil, fail.WithHint(fmt.Errorf("backup %s is the newest and cannot be read: %w", p.ID, p.Err), "give the id of an older backup to use that one")
 		}
 	}
+	return found, nil
+}
+
+func (c *Catalog) newestReadable(ctx context.Context, all []*Backup, until time.Time, rehearsed bool) (*Backup, error) {
 	for _, b := range slices.Backward(all) {
 		if b.Kind != KindOrdinary || !until.IsZero() && b.Started.After(until) {
 			continue
 		}
-		if ref == LatestRehearsed {
+		if rehearsed {
 			r, err := c.LatestReport(ctx, b, ReportRehearsal)
 			if err != nil {
 				return nil, err

@@ -88,6 +88,60 @@ func TestNamesThatDecideNothing(t *testing.T) {
 	}
 }
 
+// An older backup is not taken for the latest because the newest cannot be
+// read. It can be had by its id or its time.
+func TestAnUnreadableNewestIsNotSteppedOver(t *testing.T) {
+	store := newMemory()
+	store.commit(manifestAt("20260101T000000Z"), manifestAt("20260103T000000Z"))
+	for _, at := range []string{"20260102T000000Z", "20260104T000000Z"} {
+		store.objects[keyOf(manifestAt(at), "manifest.json")] = []byte("{")
+	}
+	store.objects["prod/"+life+"/snapshots/notes/manifest.json"] = []byte("no time in its name")
+	c := &snapshot.Catalog{Store: store, Cluster: "prod"}
+	for _, ref := range []string{"latest", "@2026-01-05T00:00:00Z", "@2026-01-04T00:00:00Z", "@2026-01-02T00:00:00Z"} {
+		newer := "20260104T000000Z-r8-beef"
+		if ref == "@2026-01-02T00:00:00Z" {
+			newer = "20260102T000000Z-r8-beef"
+		}
+		_, err := c.Resolve(t.Context(), ref, nil)
+		if !errors.Is(err, fail.ErrVerification) || !strings.HasPrefix(err.Error(), "backup "+newer+" is the newest and cannot be read: ") {
+			t.Errorf("%s: error %v", ref, err)
+		}
+		if !strings.Contains(fail.Hint(err), "id of an older backup") {
+			t.Errorf("%s: hint %q", ref, fail.Hint(err))
+		}
+	}
+	// Between the rehearsed backup and the readable ones there is one that may
+	// have been rehearsed, too.
+	rehearsals(t, c, "20260101", true)
+	delete(store.objects, keyOf(manifestAt("20260104T000000Z"), "manifest.json"))
+	if b, err := c.Resolve(t.Context(), "latest-rehearsed", nil); err == nil || !strings.Contains(err.Error(), "20260102T000000Z-r8-beef is the newest") {
+		t.Errorf("latest-rehearsed: %v, error %v", b, err)
+	}
+	for ref, want := range map[string]string{
+		"latest":                "20260103T000000Z-r8-beef",
+		"@2026-01-03T12:00:00Z": "20260103T000000Z-r8-beef",
+		"@2026-01-01T12:00:00Z": "20260101T000000Z-r8-beef",
+		"20260103":              "20260103T000000Z-r8-beef",
+	} {
+		if b, err := c.Resolve(t.Context(), ref, nil); err != nil || b.ID != want {
+			t.Errorf("%s: %v, error %v", ref, b, err)
+		}
+	}
+}
+
+// A store in which nothing can be read is no empty one.
+func TestOnlyUnreadableBackups(t *testing.T) {
+	store := newMemory()
+	store.objects[keyOf(manifestAt("20260102T000000Z"), "manifest.json")] = []byte(`{"format":2}`)
+	c := &snapshot.Catalog{Store: store, Cluster: "prod"}
+	for _, ref := range []string{"latest", "latest-rehearsed", "@2026-01-02T00:00:00Z"} {
+		if b, err := c.Resolve(t.Context(), ref, nil); !errors.Is(err, snapshot.ErrNewerFormat) {
+			t.Errorf("%s: %v, error %v", ref, b, err)
+		}
+	}
+}
+
 func TestLatestOfWhatIsNotThere(t *testing.T) {
 	store := newMemory()
 	emergency := manifestAt("20260105T000000Z")

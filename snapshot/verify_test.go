@@ -19,7 +19,8 @@ import (
 // Digest and structure are both climbed, whatever the other one says: the one
 // sees every change, the other one tells where.
 func TestTheLadderOfAFile(t *testing.T) {
-	good := newKubernetes(t).stream()
+	e := newKubernetes(t)
+	good := e.stream()
 	tests := []struct {
 		name   string
 		file   []byte
@@ -38,6 +39,8 @@ func TestTheLadderOfAFile(t *testing.T) {
 		{"a record changed, with a digest that fits", replaced(t, good, "\x0a\x0d/registry/zzz", "\x0b\x0d/registry/zzz"),
 			[]string{"digest match", "structure not-comparable", "records mismatch"}, `bucket "key": `},
 		{"without its digest", unsealed(good),
+			[]string{"digest mismatch", "structure match", "records match"}, "no digest trailer: the bytes cannot be proven"},
+		{"copied from a data directory", e.copied(),
 			[]string{"digest mismatch", "structure match", "records match"}, "no digest trailer: the bytes cannot be proven"},
 		{"empty", nil, []string{"structure mismatch"}, "0 bytes are too few for an etcd db"},
 		{"something else", []byte(strings.Repeat("text\n", 1000)), []string{"structure mismatch"}, "not an etcd db"},
@@ -166,5 +169,17 @@ func TestGetWritesThePlainSnapshot(t *testing.T) {
 	}
 	if files := filesIn(dir); len(files) != 1 {
 		t.Errorf("left are %q", files)
+	}
+
+	link := filepath.Join(t.TempDir(), "link")
+	must(os.Symlink(file, link))
+	for _, other := range []string{dir, link} {
+		if err := k.catalog.Get(t.Context(), k.backup, other); !errors.Is(err, fail.ErrUsage) {
+			t.Errorf("into %s: error %v", other, err)
+		}
+	}
+	k.backup.DB.Size = 1 << 60
+	if err := k.catalog.Get(t.Context(), k.backup, file); err == nil || !strings.Contains(err.Error(), "no room in "+dir) {
+		t.Errorf("without room: error %v", err)
 	}
 }

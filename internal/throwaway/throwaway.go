@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -74,7 +75,7 @@ func (c *Cluster) prepare() error {
 	if err := writeCertificates(c.Dir, c.options.Now()); err != nil {
 		return err
 	}
-	ports, err := freePorts(2 * c.options.Members)
+	ports, err := FreePorts(2 * c.options.Members)
 	if err != nil {
 		return err
 	}
@@ -265,17 +266,29 @@ func (c *Cluster) KeepLogs(dir string) ([]string, error) {
 	return kept, nil
 }
 
-// freePorts finds ports on loopback that nothing listens on. All are held
+// Ports below those that systems give to outgoing connections (Linux from
+// 32768, others higher): one of these would otherwise be taken now and then
+// between the choice of a port and its use.
+const (
+	firstPort = 10_000
+	lastPort  = 32_767
+)
+
+// FreePorts finds ports on loopback that nothing listens on. All are held
 // until all are found, so that they differ.
-func freePorts(n int) ([]int, error) {
+func FreePorts(n int) ([]int, error) {
 	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for tries := 0; len(ports) < n; tries++ {
+		port := firstPort + rand.IntN(lastPort-firstPort+1)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
-			return nil, err
+			if tries > 100*n {
+				return nil, fmt.Errorf("find a free port: %w", err)
+			}
+			continue
 		}
 		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		ports = append(ports, port)
 	}
 	return ports, nil
 }

@@ -39,7 +39,7 @@ func (clusterVersion) Version() *semver.Version { return semver.New("3.6.0") }
 // The keys of a snapshot: more under one prefix than a sample takes, and some
 // that were deleted. What cannot fail in a test panics.
 const (
-	podCount = 12
+	podCount = 70 // more than are read in one request, too
 	leaseID  = 0x17
 )
 
@@ -142,6 +142,17 @@ func withLease(id, ttl int64) func(backend.Backend) {
 		schema.MustUnsafePutLease(tx, &leasepb.Lease{ID: id, TTL: ttl})
 	}
 }
+
+// withBump is what a restore with a bump leaves, from which a cluster then goes on.
+func withBump(be backend.Backend) {
+	tx := be.BatchTx()
+	tx.LockOutsideApply()
+	defer tx.Unlock()
+	tx.UnsafePut(schema.Key, mvcc.RevToBytes(mvcc.Revision{Main: bumped}, mvcc.NewRevBytes()), []byte{})
+	mvcc.UnsafeSetScheduledCompact(tx, bumped)
+}
+
+const bumped = 1_000_000
 
 // withAlarm is what a full member leaves, as of the cluster it was in.
 func withAlarm(be backend.Backend) {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -99,6 +101,9 @@ func TestWhatASnapshotBringsAlong(t *testing.T) {
 			"leases": "all 0 present", "keys": "0 keys under 0 prefixes", "write": "committed at revision 2",
 			"bumped content": "0 keys equal",
 		}},
+		{"the mark of an earlier restore with a bump", same(t, altered(t, good, withBump)), map[string]string{
+			"hash": "HashKV ", "write": fmt.Sprintf("committed at revision %d", bumped+1), "bumped content": fmt.Sprintf("%d keys equal", podCount-2+1),
+		}},
 		{"keys that were all deleted", same(t, newDeserted(t, false)), map[string]string{
 			"keys": "2 keys under 1 prefixes read back equal", "write": "committed at revision 5", "bumped content": "0 keys equal", "hash": "HashKV ",
 		}},
@@ -134,13 +139,17 @@ func (b bucketNamed) Name() []byte          { return []byte(b) }
 func (b bucketNamed) String() string        { return string(b) }
 func (bucketNamed) IsSafeRangeBucket() bool { return false }
 
-// While the cluster runs it can be used, over TLS alone; then it is gone.
+// Once all is rehearsed the cluster can be used, over TLS alone; then it is gone.
 func TestTheClusterCanBeKeptForALook(t *testing.T) {
 	good := newSnapshot(t, true)
 	s := newStage(t, 1)
+	s.options.Kubernetes = true
 	kept := 0
 	s.options.Keep = func(ctx context.Context, c *throwaway.Cluster) error {
 		kept++
+		if got := stageNames(s.seen); !reflect.DeepEqual(got, allStages) {
+			t.Errorf("stages %q", got)
+		}
 		if alive := s.processes(); len(alive) != 1 || len(c.Members) != 1 {
 			t.Errorf("processes %v of members %v", alive, c.Members)
 		}
@@ -193,6 +202,36 @@ func TestARehearsalThatCannotBegin(t *testing.T) {
 				t.Errorf("%d processes ran", n)
 			}
 		})
+	}
+}
+
+// A cluster that is kept takes its room beside the one of the bumped restore.
+func TestTheRoomForAKeptClusterIsCounted(t *testing.T) {
+	good := newSnapshot(t, true)
+	huge := same(t, good)
+	huge.Size = 1 << 58
+	need := func(members int, kubernetes bool, keep func(context.Context, *throwaway.Cluster) error) int64 {
+		s := newStage(t, members)
+		s.options.Kubernetes, s.options.Keep = kubernetes, keep
+		_, _, err := s.run(huge)
+		match := regexp.MustCompile(`, (\d+) MiB are needed`).FindStringSubmatch(fmt.Sprint(err))
+		if match == nil {
+			t.Fatalf("error %v", err)
+		}
+		return must1(strconv.ParseInt(match[1], 10, 64)) - 1 // which rounds up
+	}
+	keep := func(context.Context, *throwaway.Cluster) error { return nil }
+	one := need(1, false, nil)
+	if one < huge.Size>>20 {
+		t.Errorf("%d MiB for a db of %d MiB", one, huge.Size>>20)
+	}
+	for name, got := range map[string]int64{
+		"of three members": need(3, false, nil) / 3, "bumped, one after the other": need(1, true, nil),
+		"kept": need(1, false, keep), "kept beside the bumped one": need(1, true, keep) / 2,
+	} {
+		if got != one {
+			t.Errorf("%s: %d MiB a member, want %d", name, got, one)
+		}
 	}
 }
 

@@ -16,11 +16,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Compression names the format in manifests, and Extension the file's ending.
-const (
-	Compression = "zstd"
-	Extension   = ".zst"
-)
+// Compression names the format in manifests.
+const Compression = "zstd"
 
 // maxWindow bounds the memory that opening an object can take: 8 MiB is what
 // every zstd decoder must support (RFC 8878, section 3.1.1.1.2).

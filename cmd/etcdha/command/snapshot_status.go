@@ -41,6 +41,7 @@ type statusOutput struct {
 	RaftIndex       uint64          `json:"raftIndex"`
 	ClusterVersion  string          `json:"clusterVersion"`
 	Members         []dbfile.Member `json:"members"`
+	MembersRemoved  int             `json:"membersRemoved"` // in the life of the cluster
 	Leases          int             `json:"leases"`
 	Alarms          []string        `json:"alarms"`
 	Auth            bool            `json:"auth"`
@@ -52,7 +53,7 @@ func newStatusOutput(r *dbfile.Report) statusOutput {
 		Hash: r.Hash, Revision: r.Revision, TotalKey: r.TotalKeys, TotalSize: r.TotalSize, Version: r.StorageVersion,
 		CompactRevision: r.CompactRevision, HashKV: r.HashKV, SizeInUse: r.SizeInUse,
 		RaftTerm: r.RaftTerm, RaftIndex: r.RaftIndex, ClusterVersion: r.ClusterVersion,
-		Members: r.Members, Leases: r.Leases, Alarms: []string{}, Auth: r.AuthEnabled, Values: r.Values,
+		Members: r.Members, MembersRemoved: r.Removed, Leases: r.Leases, Alarms: []string{}, Auth: r.AuthEnabled, Values: r.Values,
 	}
 	for _, a := range r.Alarms {
 		o.Alarms = append(o.Alarms, fmt.Sprintf("%s of member %x", a.Type, a.MemberID))
@@ -115,6 +116,7 @@ func printStatus(w io.Writer, o statusOutput, table bool) {
 	for _, m := range o.Members {
 		line("member", "%s %x %s%s", m.Name, m.ID, strings.Join(m.PeerURLs, ","), map[bool]string{true: " (learner)"}[m.IsLearner])
 	}
+	line("members removed", "%d", o.MembersRemoved)
 	line("leases", "%d", o.Leases)
 	line("alarms", "%s", orNone(o.Alarms))
 	line("authentication", "%s", map[bool]string{true: "on", false: "off"}[o.Auth])
