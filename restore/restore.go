@@ -137,7 +137,7 @@ func newPlan(o Options) (*plan, error) {
 	if o.WALDir != "" {
 		o.WALDir = filepath.Clean(o.WALDir)
 	}
-	if o.WALDir != "" && filepath.Clean(o.WALDir) == filepath.Join(o.DataDir, "member", "wal") {
+	if o.WALDir == filepath.Join(o.DataDir, "member", "wal") {
 		o.WALDir = ""
 	}
 	return &plan{Options: o, cluster: cluster, member: cluster.MemberByName(o.Name)}, nil

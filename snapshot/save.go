@@ -155,13 +155,13 @@ func (s *save) openFile(need int64) error {
 	case err == nil && !fi.Mode().IsRegular():
 		return fail.Usagef("save %s: not a regular file", s.File)
 	}
-	if err := diskspace.Check(filepath.Dir(s.File), need, "name another FILE, in a directory with more room"); err != nil {
+	if err := diskspace.Check(filepath.Dir(s.File), need, fileHint); err != nil {
 		return err
 	}
 	if s.file, err = atomicfile.Create(s.File); err != nil {
 		return fmt.Errorf("save %s: %w", s.File, err)
 	}
-	s.spool = newSpool(s.file.File)
+	s.spool = newSpool(s.file.File, fileHint)
 	return nil
 }
 

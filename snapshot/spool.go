@@ -14,7 +14,8 @@ import (
 // fast as the member sends, and slow readers follow. Its file has no name, so
 // that it is gone when the process is.
 type Spool struct {
-	f *os.File
+	f    *os.File
+	hint string // what else to name if it is full
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced at every change
@@ -23,7 +24,10 @@ type Spool struct {
 	err     error // what the readers get at the end instead of io.EOF
 }
 
-const spoolHint = "--spool-dir names another directory, with more room"
+const (
+	spoolHint = "--spool-dir names another directory, with more room"
+	fileHint  = "name another FILE, in a directory with more room"
+)
 
 // NewSpool makes an empty spool in dir; "" is the temporary directory.
 func NewSpool(dir string) (*Spool, error) {
@@ -35,18 +39,20 @@ func NewSpool(dir string) (*Spool, error) {
 		_ = f.Close()
 		return nil, fmt.Errorf("make spool file: %w", err)
 	}
-	return newSpool(f), nil
+	return newSpool(f, spoolHint), nil
 }
 
 // newSpool spools into f, which the caller closes.
-func newSpool(f *os.File) *Spool { return &Spool{f: f, changed: make(chan struct{})} }
+func newSpool(f *os.File, hint string) *Spool {
+	return &Spool{f: f, hint: hint, changed: make(chan struct{})}
+}
 
 // Write appends to the spool.
 func (s *Spool) Write(p []byte) (int, error) {
 	n, err := s.f.Write(p)
 	s.update(func() { s.size += int64(n) })
 	if err != nil {
-		err = fail.WithHint(fmt.Errorf("write spool: %w", err), spoolHint)
+		err = fail.WithHint(fmt.Errorf("write spool: %w", err), "%s", s.hint)
 	}
 	return n, err
 }

@@ -78,7 +78,7 @@ func (c *Catalog) Get(ctx context.Context, b *Backup, file string) error {
 	if fi, err := os.Lstat(file); err == nil && !fi.Mode().IsRegular() {
 		return fail.Usagef("%s is not a regular file", file)
 	}
-	if err := diskspace.Check(filepath.Dir(file), b.DB.Size+dbfile.DigestSize, "name another FILE, in a directory with more room"); err != nil {
+	if err := diskspace.Check(filepath.Dir(file), b.DB.Size+dbfile.DigestSize, fileHint); err != nil {
 		return err
 	}
 	f, err := atomicfile.Create(file)

@@ -30,14 +30,16 @@ type dataSet struct {
 const shareless = 20
 
 const (
-	perTxn         = 100 // puts; etcd allows 128
-	writers        = 8   // transactions on their way: etcd batches them into one commit
-	recordOverhead = 256 // bytes that key, record and page cost besides the value
+	writers        = 8       // transactions on their way: etcd batches them into one commit
+	maxPerTxn      = 100     // puts in one; etcd allows 128
+	maxRequest     = 1 << 20 // bytes in one; etcd allows half as many again
+	recordOverhead = 256     // bytes that key, record and page cost besides the value
 )
 
 // fill writes the data set.
 func (m *member) fill(ctx context.Context, o *options) (*dataSet, error) {
 	live, share := o.keys, o.keys/shareless
+	perTxn := max(1, min(maxPerTxn, maxRequest/(o.valueSize+recordOverhead)))
 	put := func(generation uint64) func(int) clientv3.Op {
 		return func(i int) clientv3.Op {
 			return clientv3.OpPut(key(i), string(value(generation, i, o.valueSize)))
@@ -62,7 +64,7 @@ func (m *member) fill(ctx context.Context, o *options) (*dataSet, error) {
 			err = m.compact(ctx)
 		} else {
 			o.progress("%s %d keys", step.what, step.to-step.from)
-			err = m.write(ctx, step.from, step.to, step.op)
+			err = m.write(ctx, step.from, step.to, perTxn, step.op)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", step.what, err)
@@ -72,7 +74,7 @@ func (m *member) fill(ctx context.Context, o *options) (*dataSet, error) {
 }
 
 // write does op for every number in [from, to).
-func (m *member) write(ctx context.Context, from, to int, op func(int) clientv3.Op) error {
+func (m *member) write(ctx context.Context, from, to, perTxn int, op func(int) clientv3.Op) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(writers)
 	for first := from; first < to && ctx.Err() == nil; first += perTxn {

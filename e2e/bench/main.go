@@ -122,7 +122,7 @@ func bench(ctx context.Context, o *options) (err error) {
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 
-	m, err := startMember(ctx, o, dir.Path, 2*size)
+	m, err := startMember(ctx, o, dir.Path, 4*size)
 	if err != nil {
 		return err
 	}
