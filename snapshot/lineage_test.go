@@ -167,3 +167,27 @@ func TestASaveLooksAtAllLives(t *testing.T) {
 		t.Errorf("lineage %s, want %s", got, life)
 	}
 }
+
+// A survivor that is behind the last backup is saved into the life that it is
+// of, where it does not hide that backup, and does not lower the bar for the next.
+func TestAnEmergencyBackupBeginsNoLife(t *testing.T) {
+	store := newMemory()
+	store.commit(inLife(life, "20260101T000000Z", 4, 5000))
+	c := &snapshot.Catalog{Store: store, Cluster: "prod"}
+	member := newSource(t, newKubernetes(t))
+	member.status.RaftTerm, member.status.RaftIndex = 4, 4000
+	s := newSaving(t, member, "store")
+	s.options.Catalog, s.options.Emergency = c, true
+	saved := s.mustSave().Backup
+	if saved.Cluster.Lineage != life || saved.Kind != snapshot.KindEmergency {
+		t.Errorf("lineage %s, kind %s", saved.Cluster.Lineage, saved.Kind)
+	}
+	for _, live := range []func(context.Context) *pb.StatusResponse{nobody, answers(clusterID, 4, 4000), answers(clusterID, 5, 6000)} {
+		if b, err := c.Resolve(t.Context(), "latest", live); err != nil || b.ID != "20260101T000000Z-r8-beef" {
+			t.Errorf("latest is %v, error %v", b, err)
+		}
+	}
+	if same, err := c.SameLife(t.Context(), saved, answers(clusterID, 4, 4500)(t.Context())); err != nil || same {
+		t.Errorf("a log behind the last ordinary backup is that life: %t, %v", same, err)
+	}
+}

@@ -165,17 +165,25 @@ func newestByLineage(all []*Backup) []*Backup {
 // "". A cluster id is not unique: a cluster restored or made again with the
 // same names, URLs and token has the same one. It is the same life only if its
 // raft log has not gone back behind the newest backup.
+//
+// Emergency backups do not count: a survivor may be behind.
 func continued(all []*Backup, s *pb.StatusResponse) string {
-	for _, b := range slices.Backward(newestByLineage(all)) {
-		if b.Cluster.ID != fmt.Sprintf("%x", s.Header.ClusterId) {
-			continue
-		}
-		if s.RaftTerm >= b.RaftTerm && s.RaftIndex >= b.RaftIndex {
-			return b.Cluster.Lineage
-		}
+	ordinary := slices.DeleteFunc(slices.Clone(all), func(b *Backup) bool { return b.Kind != KindOrdinary })
+	b := newestOf(ordinary, s.Header.ClusterId)
+	if b == nil || s.RaftTerm < b.RaftTerm || s.RaftIndex < b.RaftIndex {
 		return "" // an older life with this id is no nearer
 	}
-	return ""
+	return b.Cluster.Lineage
+}
+
+// newestOf returns the newest backup of a cluster id, given all in order, or nil.
+func newestOf(all []*Backup, clusterID uint64) *Backup {
+	for _, b := range slices.Backward(all) {
+		if b.Cluster.ID == fmt.Sprintf("%x", clusterID) {
+			return b
+		}
+	}
+	return nil
 }
 
 // SameLife tells whether the live cluster with status s is in the life that b
@@ -186,12 +194,17 @@ func (c *Catalog) SameLife(ctx context.Context, b *Backup, s *pb.StatusResponse)
 	return continued(all, s) == b.Cluster.Lineage, err
 }
 
-// lineage returns the lineage for a new backup of the cluster with status s.
-func (c *Catalog) lineage(ctx context.Context, s *pb.StatusResponse, random io.Reader) (string, error) {
+// lineage returns the lineage for a new backup of the cluster with status s. An
+// emergency backup belongs to the newest life there is: that the survivor is
+// behind it does not make it another cluster.
+func (c *Catalog) lineage(ctx context.Context, s *pb.StatusResponse, emergency bool, random io.Reader) (string, error) {
 	everything := Catalog{Store: c.Store, Cluster: c.Cluster}
 	all, _, err := everything.List(ctx)
 	if err != nil {
 		return "", err
+	}
+	if b := newestOf(all, s.Header.ClusterId); emergency && b != nil {
+		return b.Cluster.Lineage, nil
 	}
 	if lineage := continued(all, s); lineage != "" {
 		return lineage, nil

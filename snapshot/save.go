@@ -137,7 +137,7 @@ func (s *save) prepare(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	if s.lineage, err = s.Catalog.lineage(ctx, s.Member.Status, s.Random); err != nil {
+	if s.lineage, err = s.Catalog.lineage(ctx, s.Member.Status, s.Emergency, s.Random); err != nil {
 		return err
 	}
 	s.id, err = newID(s.started, s.Member.Status.Header.Revision, s.Random)
