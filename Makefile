@@ -4,11 +4,13 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 
 # Every module of the tree. The nested ones hold tools whose dependencies etcdha must not share.
 ETCDS   := etcd35 etcd36 etcd37
-MODULES := . $(ETCDS:%=e2e/%) e2e/lint
+MODULES := . $(ETCDS:%=e2e/%) e2e/lint e2e/s5cmd e2e/versitygw
 
 PLATFORMS := linux/amd64 linux/arm64 darwin/arm64
 
 ETCD_BINARIES := $(foreach e,$(ETCDS),$(addprefix bin/$(e)/,etcd etcdctl etcdutl))
+VERSITYGW     := bin/versitygw
+S5CMD         := bin/s5cmd
 LINT          := bin/golangci-lint
 VULN          := bin/govulncheck
 
@@ -30,8 +32,13 @@ build: ## build bin/etcdha, one static binary
 	$(Q)CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/etcdha ./cmd/etcdha
 
 .PHONY: tools
-tools: $(ETCD_BINARIES) ## build the etcd versions that the tests run against
+tools: packages $(ETCD_BINARIES) $(VERSITYGW) ## build the etcd versions and the S3 server that the tests run against
 	@:
+
+# What docs/recover-by-hand.md uses beside etcdutl.
+.PHONY: packages
+packages:
+	$(Q)e2e/packages.sh age openssl zstd
 
 .PHONY: test
 test: build tools ## run every test under the race detector
@@ -44,7 +51,7 @@ e2e: build tools ## run the end-to-end tests only
 	$(Q)CGO_ENABLED=1 go test -race -timeout 40m ./e2e/...
 
 .PHONY: bench
-bench: build tools ## measure etcdha beside the stock tools
+bench: build tools $(S5CMD) ## measure etcdha beside the stock tools
 	$(say) bench './e2e/bench'
 	$(Q)go run ./e2e/bench
 
@@ -103,6 +110,14 @@ bin/etcd%/etcd bin/etcd%/etcdctl bin/etcd%/etcdutl: e2e/etcd%/go.mod e2e/etcd%/g
 	$(Q)CGO_ENABLED=0 go build -C e2e/etcd$* -trimpath -o ../../bin/etcd$*/etcd go.etcd.io/etcd/server/v3
 	$(Q)CGO_ENABLED=0 go build -C e2e/etcd$* -trimpath -o ../../bin/etcd$*/etcdctl go.etcd.io/etcd/etcdctl/v3
 	$(Q)CGO_ENABLED=0 go build -C e2e/etcd$* -trimpath -o ../../bin/etcd$*/etcdutl go.etcd.io/etcd/etcdutl/v3
+
+$(VERSITYGW): e2e/versitygw/go.mod e2e/versitygw/go.sum
+	$(say) build $@
+	$(Q)CGO_ENABLED=0 go build -C e2e/versitygw -trimpath -o ../../$@ github.com/versity/versitygw/cmd/versitygw
+
+$(S5CMD): e2e/s5cmd/go.mod e2e/s5cmd/go.sum
+	$(say) build $@
+	$(Q)CGO_ENABLED=0 go build -C e2e/s5cmd -trimpath -o ../../$@ github.com/peak/s5cmd/v2
 
 $(LINT) $(VULN): e2e/lint/go.mod e2e/lint/go.sum
 

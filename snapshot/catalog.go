@@ -3,7 +3,7 @@ package snapshot
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -15,17 +15,22 @@ import (
 
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/storage"
+	"github.com/etcdha/etcdha/storage/seal"
 )
 
 // Names below a backup's own prefix; see docs/store-format.md.
 const (
-	storedName   = "db.zst"
-	manifestName = "manifest.json"
-	reportsDir   = "reports"
-	snapshotsDir = "snapshots"
+	dataStem      = "db" // and what the sealing adds
+	manifestName  = "manifest.json"
+	signatureName = "manifest.sig"
+	reportsDir    = "reports"
+	holdsDir      = "holds"
+	snapshotsDir  = "snapshots"
 )
 
-// maxSmallObject bounds what is read of a manifest or report.
+func dataName(f seal.Format) string { return dataStem + f.Suffix() }
+
+// maxSmallObject bounds what is read of a record or a signature.
 const maxSmallObject = 4 << 20
 
 // parallelReads of small objects hide the round trips of a remote store.
@@ -37,8 +42,16 @@ type Catalog struct {
 	Cluster string // the user's name for it
 	Lineage string // "" for all lives of the cluster
 
-	// Progress is told how much of a plain snapshot a Fetch has got, in bytes.
-	// It may be nil.
+	// VerifyKeys are those that a manifest may be signed with. With none,
+	// signatures are not looked at.
+	VerifyKeys []ed25519.PublicKey
+
+	// Identities open what is encrypted. Without one, stored bytes can still be
+	// listed, compared with the manifest, and copied.
+	Identities *seal.Identities
+
+	// Progress is told how much of a snapshot a Fetch has got, in plain bytes,
+	// or a Copy, in stored bytes. It may be nil.
 	Progress func(done, total int64)
 }
 
@@ -47,42 +60,87 @@ type Backup struct {
 	*Manifest
 	prefix  string
 	reports []string // keys, oldest first
+	holds   []string // keys of holds and releases
 }
 
 // Problem is an entry of a store that cannot be read.
 type Problem struct {
-	ID  string
-	Err error
+	ID      string
+	Lineage string
+	Err     error
 }
 
 func backupPrefix(cluster, lineage, id string) string {
 	return path.Join(cluster, lineage, snapshotsDir, id)
 }
 
+// entry is what lies under one id, committed or not.
+type entry struct {
+	prefix  string
+	objects []storage.Object
+}
+
+func (e *entry) id() string { return path.Base(e.prefix) }
+
+func (e *entry) lineage() string { return path.Base(path.Dir(path.Dir(e.prefix))) }
+
+func (e *entry) committed() bool {
+	return slices.ContainsFunc(e.objects, func(o storage.Object) bool { return o.Key == path.Join(e.prefix, manifestName) })
+}
+
+// below returns the keys in a directory of the entry, in order.
+func (e *entry) below(dir string) []string {
+	var keys []string
+	for _, o := range e.objects {
+		if path.Dir(o.Key) == path.Join(e.prefix, dir) {
+			keys = append(keys, o.Key)
+		}
+	}
+	return keys
+}
+
+// entries returns what lies under the ids that begin with prefix, in the order
+// of their keys.
+func (c *Catalog) entries(ctx context.Context, prefix string) ([]*entry, error) {
+	var all []*entry
+	for object, err := range c.Store.List(ctx, prefix) {
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", c.Store, err)
+		}
+		parts := strings.Split(object.Key, "/")
+		if len(parts) < 5 || parts[2] != snapshotsDir {
+			continue
+		}
+		dir := path.Join(parts[:4]...)
+		if len(all) == 0 || all[len(all)-1].prefix != dir {
+			all = append(all, &entry{prefix: dir})
+		}
+		last := all[len(all)-1]
+		last.objects = append(last.objects, object)
+	}
+	return all, nil
+}
+
+// prefix is where the backups of the catalog lie.
+func (c *Catalog) prefix() string { return path.Join(c.Cluster, c.Lineage) + "/" }
+
 // List returns the committed backups, oldest first, and the entries that it
 // could not make out.
 func (c *Catalog) List(ctx context.Context) ([]*Backup, []Problem, error) {
-	prefix := c.Cluster + "/"
-	if c.Lineage != "" {
-		prefix += c.Lineage + "/"
+	all, err := c.entries(ctx, c.prefix())
+	if err != nil {
+		return nil, nil, err
 	}
-	committed := make(map[string]bool)
-	reports := make(map[string][]string)
-	for object, err := range c.Store.List(ctx, prefix) {
-		if err != nil {
-			return nil, nil, fmt.Errorf("list %s: %w", c.Store, err)
-		}
-		dir, name := path.Split(object.Key)
-		dir = strings.TrimSuffix(dir, "/")
-		if name == manifestName {
-			committed[dir] = true
-		} else if path.Base(dir) == reportsDir {
-			reports[path.Dir(dir)] = append(reports[path.Dir(dir)], object.Key)
-		}
-	}
+	return c.backups(ctx, all)
+}
+
+// backups reads the manifests of the committed entries.
+func (c *Catalog) backups(ctx context.Context, all []*entry) ([]*Backup, []Problem, error) {
 	var backups []*Backup
-	for dir := range committed {
-		backups = append(backups, &Backup{prefix: dir, reports: reports[dir]})
+	for _, e := range all {
+		if e.committed() {
+			backups = append(backups, &Backup{prefix: e.prefix, reports: e.below(reportsDir), holds: e.below(holdsDir)})
+		}
 	}
 	problems, err := c.readManifests(ctx, backups)
 	backups = slices.DeleteFunc(backups, func(b *Backup) bool { return b.Manifest == nil })
@@ -97,17 +155,14 @@ func (c *Catalog) List(ctx context.Context) ([]*Backup, []Problem, error) {
 
 // Clusters returns the names of the clusters that the store has backups of.
 func (c *Catalog) Clusters(ctx context.Context) ([]string, error) {
+	all, err := c.entries(ctx, "")
 	var names []string
-	for object, err := range c.Store.List(ctx, "") {
-		if err != nil {
-			return nil, fmt.Errorf("list %s: %w", c.Store, err)
-		}
-		parts := strings.Split(object.Key, "/")
-		if len(parts) == 5 && parts[2] == snapshotsDir && parts[4] == manifestName && !slices.Contains(names, parts[0]) {
-			names = append(names, parts[0])
+	for _, e := range all {
+		if name, _, _ := strings.Cut(e.prefix, "/"); e.committed() && !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
-	return names, nil
+	return names, err
 }
 
 func (c *Catalog) readManifests(ctx context.Context, backups []*Backup) ([]Problem, error) {
@@ -116,16 +171,16 @@ func (c *Catalog) readManifests(ctx context.Context, backups []*Backup) ([]Probl
 	group.SetLimit(parallelReads)
 	for i, b := range backups {
 		group.Go(func() error {
-			id := path.Base(b.prefix)
-			m, err := c.readManifest(ctx, b.prefix)
-			if errors.Is(err, storage.ErrUnavailable) || ctx.Err() != nil {
+			m, _, err := c.readManifest(ctx, b.prefix)
+			switch {
+			case err == nil:
+				b.Manifest = m
+			case errors.Is(err, storage.ErrUnavailable), ctx.Err() != nil:
 				return err
+			default:
+				e := entry{prefix: b.prefix}
+				problems[i] = Problem{ID: e.id(), Lineage: e.lineage(), Err: err}
 			}
-			if err != nil {
-				problems[i] = Problem{ID: id, Err: err}
-				return nil
-			}
-			b.Manifest = m
 			return nil
 		})
 	}
@@ -134,19 +189,30 @@ func (c *Catalog) readManifests(ctx context.Context, backups []*Backup) ([]Probl
 	return problems, err
 }
 
-func (c *Catalog) readManifest(ctx context.Context, prefix string) (*Manifest, error) {
+// readManifest returns a manifest, and its bytes as they are stored.
+func (c *Catalog) readManifest(ctx context.Context, prefix string) (*Manifest, []byte, error) {
 	data, err := c.readSmall(ctx, path.Join(prefix, manifestName))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	m, err := parseManifest(data, path.Base(prefix))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if backupPrefix(m.Cluster.Name, m.Cluster.Lineage, m.ID) != prefix {
-		return nil, fail.Verificationf("manifest of %s/%s lies under %s", m.Cluster.Name, m.Cluster.Lineage, prefix)
+		return nil, nil, fail.Verificationf("manifest of %s/%s lies under %s", m.Cluster.Name, m.Cluster.Lineage, prefix)
 	}
-	return m, nil
+	if len(c.VerifyKeys) == 0 {
+		return m, data, nil
+	}
+	signature, err := c.readSmall(ctx, path.Join(prefix, signatureName))
+	if errors.Is(err, storage.ErrNotExist) {
+		return nil, nil, fail.As(fail.ErrVerification, errUnsigned)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return m, data, checkSignature(c.VerifyKeys, data, signature)
 }
 
 func (c *Catalog) readSmall(ctx context.Context, key string) ([]byte, error) {
@@ -162,10 +228,15 @@ func (c *Catalog) readSmall(ctx context.Context, key string) ([]byte, error) {
 	return data, err
 }
 
-func (c *Catalog) putJSON(ctx context.Context, key string, v any) error {
-	data, err := json.MarshalIndent(v, "", "  ")
+// putRecord reads what it has put: who relies on a hold must not rely on a store
+// that only says that it has it.
+func (c *Catalog) putRecord(ctx context.Context, key string, v any) error {
+	data, err := encodeRecord(v)
 	if err != nil {
 		return err
 	}
-	return c.Store.Put(ctx, key, bytes.NewReader(append(data, '\n')))
+	if err := c.Store.Put(ctx, key, bytes.NewReader(data)); err != nil {
+		return err
+	}
+	return c.holdsSame(ctx, key, data)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/snapshot"
 	"github.com/etcdha/etcdha/storage"
-	sealed "github.com/etcdha/etcdha/storage/seal"
+	"github.com/etcdha/etcdha/storage/seal"
 )
 
 // life is the lineage that most backups here belong to.
@@ -27,7 +27,7 @@ const idTime = "20060102T150405Z"
 // id too: "20260102T030405Z".
 func manifestAt(at string) *snapshot.Manifest {
 	started := must1(time.Parse(idTime, at))
-	sum := sealed.Sum{SHA256: strings.Repeat("ab", 32), Size: 100}
+	sum := seal.Sum{SHA256: strings.Repeat("ab", 32), Size: 100}
 	return &snapshot.Manifest{
 		Format: 1, ID: at + "-r8-beef", Kind: snapshot.KindOrdinary,
 		Cluster: snapshot.ClusterRef{Name: "prod", ID: "c1", Lineage: life},
@@ -45,7 +45,7 @@ func keyOf(m *snapshot.Manifest, name string) string {
 // commit puts a manifest into the store as a save does.
 func (m *memory) commit(manifests ...*snapshot.Manifest) {
 	for _, manifest := range manifests {
-		m.objects[keyOf(manifest, "manifest.json")] = must1(json.Marshal(manifest))
+		m.objects[keyOf(manifest, "manifest.json")] = record(manifest)
 	}
 }
 
@@ -117,7 +117,7 @@ func TestProblemsAreListedBesideTheBackups(t *testing.T) {
 	change := func(f func(*snapshot.Manifest)) []byte {
 		m := manifestAt("20260102T000000Z")
 		f(m)
-		return must1(json.Marshal(m))
+		return record(m)
 	}
 	whole := change(func(*snapshot.Manifest) {})
 	tests := []struct {
@@ -126,13 +126,14 @@ func TestProblemsAreListedBesideTheBackups(t *testing.T) {
 		kind     error
 		text     string
 	}{
-		{"empty", nil, fail.ErrVerification, "manifest is not readable"},
-		{"no JSON", []byte("<html>sign in</html>"), fail.ErrVerification, "manifest is not readable"},
-		{"cut off", whole[:len(whole)-1], fail.ErrVerification, "manifest is not readable"},
-		{"a number where a text belongs", []byte(`{"format":1,"id":5}`), fail.ErrVerification, "manifest is not readable"},
+		{"empty", nil, fail.ErrVerification, "manifest: damaged"},
+		{"without a sum", must1(json.Marshal(manifestAt("20260102T000000Z"))), fail.ErrVerification, "manifest: damaged"},
+		{"no JSON", sumAdded("<html>sign in</html>"), fail.ErrVerification, "manifest: not readable"},
+		{"cut off", whole[:len(whole)-1], fail.ErrVerification, "manifest: damaged"},
+		{"a number where a text belongs", sumAdded(`{"format":1,"id":5`), fail.ErrVerification, "manifest: not readable"},
 		{"too large", []byte(strings.Repeat(" ", 4<<20) + string(whole)), fail.ErrVerification, "is too large"},
-		{"of a newer etcdha", []byte(`{"format":2,"backup":"in another form"}`), snapshot.ErrNewerFormat, "unknown manifest format 2"},
-		{"without a format", []byte(`{}`), snapshot.ErrNewerFormat, "unknown manifest format 0"},
+		{"of a newer etcdha", sumAdded(`{"format":2,"backup":"in another form"`), snapshot.ErrNewerFormat, "manifest: unknown format 2"},
+		{"without a format", sumAdded(`{"x":1`), snapshot.ErrNewerFormat, "manifest: unknown format 0"},
 		{"moved here from another id", change(func(m *snapshot.Manifest) { m.ID = "20260101T000000Z-r8-beef" }),
 			fail.ErrVerification, `manifest of "20260101T000000Z-r8-beef" lies under id "20260102T000000Z-r8-beef"`},
 		{"moved here from another life", change(func(m *snapshot.Manifest) { m.Cluster.Lineage = "c1-bbbbbbbb" }),

@@ -20,6 +20,7 @@ const (
 // Rungs of the verification ladder, from the bottom. docs/verification.md says
 // what each proves and does not prove.
 const (
+	RungReports   = "reports"
 	RungStored    = "stored bytes"
 	RungDigest    = "digest"
 	RungStructure = "structure"

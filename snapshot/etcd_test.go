@@ -97,7 +97,7 @@ func (e *etcd) stream() []byte {
 	defer s.Close()
 	var b bytes.Buffer
 	must1(s.WriteTo(&b))
-	return seal(b.Bytes())
+	return withDigest(b.Bytes())
 }
 
 // copied returns the db as it lies in the data directory.
@@ -123,14 +123,14 @@ func (e *etcd) hashKV(revision int64) (*pb.HashKVResponse, error) {
 	}, nil
 }
 
-// seal appends the digest trailer.
-func seal(db []byte) []byte {
+// withDigest appends the digest trailer.
+func withDigest(db []byte) []byte {
 	digest := sha256.Sum256(db)
 	return append(db[:len(db):len(db)], digest[:]...)
 }
 
-// unsealed is a copy of a stream without its trailer.
-func unsealed(stream []byte) []byte { return bytes.Clone(stream[:len(stream)-dbfile.DigestSize]) }
+// undigested is a copy of a stream without its trailer.
+func undigested(stream []byte) []byte { return bytes.Clone(stream[:len(stream)-dbfile.DigestSize]) }
 
 // flipped is a copy of b with one byte changed.
 func flipped(b []byte, at int) []byte {
@@ -142,11 +142,11 @@ func flipped(b []byte, at int) []byte {
 // replaced is the stream with every occurrence of from changed, which has to
 // be as long, and a digest that fits: as from a member whose disk changed it.
 func replaced(t testing.TB, stream []byte, from, to string) []byte {
-	db := bytes.ReplaceAll(unsealed(stream), []byte(from), []byte(to))
-	if len(from) != len(to) || bytes.Equal(db, unsealed(stream)) {
+	db := bytes.ReplaceAll(undigested(stream), []byte(from), []byte(to))
+	if len(from) != len(to) || bytes.Equal(db, undigested(stream)) {
 		t.Fatalf("%q does not occur, or %q is not as long", from, to)
 	}
-	return seal(db)
+	return withDigest(db)
 }
 
 func must(err error) {

@@ -16,6 +16,7 @@ import (
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/snapshot"
 	"github.com/etcdha/etcdha/snapshot/dbfile"
+	"github.com/etcdha/etcdha/storage/seal"
 )
 
 // kept is a backup in memory, the key of its data, and what it was made from.
@@ -37,8 +38,8 @@ func keep(t testing.TB, keys int) *kept {
 	s := newSaving(t, member, "store")
 	k := &kept{store: newMemory(), stream: e.stream()}
 	k.catalog = &snapshot.Catalog{Store: k.store, Cluster: "prod"}
-	s.options.Catalog = k.catalog
-	k.backup = s.mustSave().Backup
+	s.options.Catalogs = []*snapshot.Catalog{k.catalog}
+	k.backup = s.mustSave().Stores[0].Backup
 	k.data = k.store.key(t, "db.zst")
 	return k
 }
@@ -70,8 +71,6 @@ func TestEveryFlippedByteIsFound(t *testing.T) {
 func TestDamagedObjectsAreFound(t *testing.T) {
 	k, other := keep(t, 3), keep(t, 4)
 	good := k.store.objects[k.data]
-	enc := must1(zstd.NewWriter(nil))
-	defer enc.Close()
 	tests := []struct {
 		name string
 		data []byte
@@ -85,7 +84,7 @@ func TestDamagedObjectsAreFound(t *testing.T) {
 		{"with an empty frame more", append(bytes.Clone(good), 0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0), "stored bytes are "},
 		{"of another backup", other.store.objects[other.data], "stored bytes are "},
 		{"not compressed", k.stream, "stored bytes are "},
-		{"compressed anew", enc.EncodeAll(k.stream, nil), "stored bytes are "},
+		{"sealed anew, in another way", sealed(t, k.stream), "stored bytes are "},
 		{"missing", nil, "has a manifest but no data"},
 	}
 	for _, test := range tests {
@@ -122,31 +121,32 @@ func TestDamagedObjectsAreFound(t *testing.T) {
 	}
 }
 
+// sealed are the bytes of a store that hold plain.
+func sealed(t *testing.T, plain []byte) []byte {
+	r := must1(seal.NewReader(t.Context(), bytes.NewReader(plain), int64(len(plain)), seal.Options{Level: 19}))
+	defer r.Close()
+	return must1(io.ReadAll(r))
+}
+
 // Whoever can write to the store can make a manifest fit its object. What is
 // inside has to fit too.
 func TestAManifestThatFitsOnlyTheStoredBytesIsNotEnough(t *testing.T) {
 	k := keep(t, 3)
-	enc := must1(zstd.NewWriter(nil))
-	defer enc.Close()
 	tests := []struct {
 		name  string
 		plain []byte
 		sum   []byte // what the manifest says of the db
 		text  string
 	}{
-		{"more than a trailer, in a frame of its own", nil, unsealed(k.stream), "does not end with its digest trailer"},
-		{"another db", replaced(t, k.stream, "k8s\x00 pod", "k8s\x00 pot"), unsealed(k.stream), "SHA-256 of the db is "},
-		{"no trailer", unsealed(k.stream), unsealed(k.stream), "does not end with its digest trailer"},
-		{"more than a trailer", append(bytes.Clone(k.stream), 0), unsealed(k.stream), "does not end with its digest trailer"},
-		{"another trailer", flipped(k.stream, len(k.stream)-1), unsealed(k.stream), "the digest trailer says "},
-		{"half a db", k.stream[:len(k.stream)/2], unsealed(k.stream), "the plain snapshot ends "},
+		{"another db", replaced(t, k.stream, "k8s\x00 pod", "k8s\x00 pot"), undigested(k.stream), "SHA-256 of the db is "},
+		{"no trailer", undigested(k.stream), undigested(k.stream), "does not end with its digest trailer"},
+		{"more than a trailer", append(bytes.Clone(k.stream), 0), undigested(k.stream), "does not end with its digest trailer"},
+		{"another trailer", flipped(k.stream, len(k.stream)-1), undigested(k.stream), "the digest trailer says "},
+		{"half a db", k.stream[:len(k.stream)/2], undigested(k.stream), "the plain snapshot ends "},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			data := enc.EncodeAll(test.plain, nil)
-			if test.plain == nil {
-				data = enc.EncodeAll([]byte{0}, enc.EncodeAll(k.stream, nil))
-			}
+			data := sealed(t, test.plain)
 			k.store.objects[k.data] = data
 			m := *k.backup.Manifest
 			m.Stored.Sum, m.DB = sumOf(data), sumOf(test.sum)

@@ -140,8 +140,8 @@ func TestASaveGoesOnWithTheLifeOfItsCluster(t *testing.T) {
 			s := newSaving(t, member, "store")
 			store := newMemory()
 			store.commit(test.earlier...)
-			s.options.Catalog = &snapshot.Catalog{Store: store, Cluster: "prod"}
-			got := s.mustSave().Backup.Cluster.Lineage
+			s.options.Catalogs = []*snapshot.Catalog{{Store: store, Cluster: "prod"}}
+			got := s.mustSave().Stores[0].Backup.Cluster.Lineage
 			switch {
 			case test.want != "" && got != test.want:
 				t.Errorf("lineage %s, want %s", got, test.want)
@@ -162,8 +162,8 @@ func TestASaveLooksAtAllLives(t *testing.T) {
 	store := newMemory()
 	store.commit(inLife("c1-00000000", "20260101T000000Z", 9, 9000), inLife(life, "20260102T000000Z", 4, 1000))
 	s := newSaving(t, newSource(t, newKubernetes(t)), "store")
-	s.options.Catalog = &snapshot.Catalog{Store: store, Cluster: "prod", Lineage: "c1-00000000"}
-	if got := s.mustSave().Backup.Cluster.Lineage; got != life {
+	s.options.Catalogs = []*snapshot.Catalog{{Store: store, Cluster: "prod", Lineage: "c1-00000000"}}
+	if got := s.mustSave().Stores[0].Backup.Cluster.Lineage; got != life {
 		t.Errorf("lineage %s, want %s", got, life)
 	}
 }
@@ -177,8 +177,8 @@ func TestAnEmergencyBackupBeginsNoLife(t *testing.T) {
 	member := newSource(t, newKubernetes(t))
 	member.status.RaftTerm, member.status.RaftIndex = 4, 4000
 	s := newSaving(t, member, "store")
-	s.options.Catalog, s.options.Emergency = c, true
-	saved := s.mustSave().Backup
+	s.options.Catalogs, s.options.Emergency = []*snapshot.Catalog{c}, true
+	saved := s.mustSave().Stores[0].Backup
 	if saved.Cluster.Lineage != life || saved.Kind != snapshot.KindEmergency {
 		t.Errorf("lineage %s, kind %s", saved.Cluster.Lineage, saved.Kind)
 	}

@@ -1,8 +1,6 @@
 package snapshot
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -46,10 +44,11 @@ type Manifest struct {
 	StatusHash uint32       `json:"statusHash"` // etcdutl's
 	HashKV     ManifestHash `json:"hashKV"`
 
-	DB          seal.Sum      `json:"db"`     // plain, without the digest trailer: its SHA-256 is the trailer
-	Stored      StoredObject  `json:"stored"` // as it lies in the store
-	Compression string        `json:"compression"`
-	Values      dbfile.Values `json:"values"`
+	DB          seal.Sum         `json:"db"`     // plain, without the digest trailer: its SHA-256 is the trailer
+	Stored      StoredObject     `json:"stored"` // as it lies in the store
+	Compression seal.Compression `json:"compression"`
+	Encryption  *Encryption      `json:"encryption,omitempty"`
+	Values      dbfile.Values    `json:"values"`
 
 	Etcdha string `json:"etcdha"` // version that wrote this
 }
@@ -83,24 +82,23 @@ type StoredObject struct {
 	seal.Sum
 }
 
-// ErrNewerFormat says that a manifest was written by a newer etcdha.
-var ErrNewerFormat = errors.New("unknown manifest format")
+// encryptionFormat is the only one: https://age-encryption.org/v1.
+const encryptionFormat = "age"
+
+// Encryption says how a stored object is encrypted.
+type Encryption struct {
+	Format     string   `json:"format"`
+	Recipients []string `json:"recipients"` // fingerprints of the keys that it is encrypted to
+}
+
+// ErrNewerFormat says that a record was written by a newer etcdha.
+var ErrNewerFormat = errors.New("unknown format")
 
 // parseManifest reads a manifest and checks that it is the one of id.
 func parseManifest(data []byte, id string) (*Manifest, error) {
-	var head struct {
-		Format int `json:"format"`
-	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return nil, fail.Verificationf("manifest is not readable: %v", err)
-	}
-	if head.Format != Format {
-		return nil, fail.WithHint(fmt.Errorf("%w %d", ErrNewerFormat, head.Format), "a newer etcdha wrote it: use that one")
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
 	m := new(Manifest)
-	if err := dec.Decode(m); err != nil {
-		return nil, fail.Verificationf("manifest is not readable: %v", err)
+	if err := decodeRecord(data, m); err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
 	}
 	return m, m.check(id)
 }
@@ -111,12 +109,18 @@ func (m *Manifest) check(id string) error {
 		return fail.Verificationf("manifest of %q lies under id %q", m.ID, id)
 	case m.Kind != KindOrdinary && m.Kind != KindEmergency:
 		return fail.Verificationf("manifest has unknown kind %q", m.Kind)
-	case m.Stored.Name != storedName || m.Compression != seal.Compression:
-		return fail.Verificationf("manifest names object %q, compression %q", m.Stored.Name, m.Compression)
+	case m.Compression != seal.Zstd && m.Compression != seal.None, m.Encryption != nil && m.Encryption.Format != encryptionFormat,
+		m.Stored.Name != dataName(m.format()):
+		return fail.Verificationf("manifest names object %q, compression %q, and an encryption that does not fit", m.Stored.Name, m.Compression)
 	case len(m.DB.SHA256) != 2*dbfile.DigestSize || len(m.Stored.SHA256) != 2*dbfile.DigestSize || m.DB.Size <= 0 || m.Stored.Size <= 0:
 		return fail.Verificationf("manifest has no complete sums")
 	}
 	return nil
+}
+
+// format is how the stored object is opened.
+func (m *Manifest) format() seal.Format {
+	return seal.Format{Compression: m.Compression, Encrypted: m.Encryption != nil}
 }
 
 // newManifest fills in what the file itself tells.
@@ -133,7 +137,6 @@ func newManifest(r *dbfile.Report) *Manifest {
 		StorageVersion:  r.StorageVersion,
 		StatusHash:      r.Hash,
 		HashKV:          ManifestHash{Hash: r.HashKV, Revision: r.Revision, CompactRevision: r.CompactRevision},
-		Compression:     seal.Compression,
 		Values:          r.Values,
 	}
 }

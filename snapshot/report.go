@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -17,6 +16,8 @@ import (
 // Report is a record that a backup was verified or rehearsed.
 type Report struct {
 	Format int       `json:"format"`
+	Backup string    `json:"backup"` // its id
+	Name   string    `json:"name"`   // below the backup's own prefix
 	Kind   string    `json:"kind"`
 	Time   time.Time `json:"time"`
 	Passed bool      `json:"passed"`
@@ -30,13 +31,19 @@ const (
 	ReportRehearsal    = "rehearsal"
 )
 
+// Reached tells whether a report saw a rung hold.
+func (r *Report) Reached(rung string) bool {
+	return slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Name == rung && c.Verdict == Match })
+}
+
 // AddReport puts a report beside the manifest.
 func (c *Catalog) AddReport(ctx context.Context, b *Backup, r Report) error {
-	r.Format, r.Passed, r.Time = Format, r.Checks.Err() == nil, r.Time.UTC()
+	r.Format, r.Backup, r.Passed, r.Time = Format, b.ID, r.Checks.Err() == nil, r.Time.UTC()
 	// Reports are never overwritten: of two in one second, the later one moves on.
 	for at := r.Time; ; at = at.Add(time.Second) {
-		key := path.Join(b.prefix, reportsDir, at.UTC().Format(timeFormat)+"-"+r.Kind+".json")
-		err := c.putJSON(ctx, key, r)
+		r.Name = path.Join(reportsDir, at.UTC().Format(timeFormat)+"-"+r.Kind+".json")
+		key := path.Join(b.prefix, r.Name)
+		err := c.putRecord(ctx, key, r)
 		if err == nil {
 			b.reports = append(b.reports, key)
 			return nil
@@ -50,18 +57,34 @@ func (c *Catalog) AddReport(ctx context.Context, b *Backup, r Report) error {
 // LatestReport returns the newest report of a kind, or nil if there is none.
 func (c *Catalog) LatestReport(ctx context.Context, b *Backup, kind string) (*Report, error) {
 	for _, key := range slices.Backward(b.reports) {
-		if !strings.HasSuffix(key, "-"+kind+".json") {
-			continue
+		if strings.HasSuffix(key, "-"+kind+".json") {
+			return c.readReport(ctx, b, key)
 		}
-		data, err := c.readSmall(ctx, key)
-		if err != nil {
-			return nil, err
-		}
-		r := new(Report)
-		if err := json.Unmarshal(data, r); err != nil || r.Format != Format {
-			return nil, fail.Verificationf("report %s is not readable", key)
-		}
-		return r, nil
 	}
 	return nil, nil
+}
+
+func (c *Catalog) readReport(ctx context.Context, b *Backup, key string) (*Report, error) {
+	data, err := c.readSmall(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return parseReport(b, key, data)
+}
+
+func parseReport(b *Backup, key string, data []byte) (*Report, error) {
+	r := new(Report)
+	if err := decodeRecord(data, r); err != nil {
+		return nil, fmt.Errorf("report %s: %w", key, err)
+	}
+	return r, b.owns(key, r.Backup, r.Name)
+}
+
+// owns refuses a record that lies where it was not put: under another backup, or
+// under the name of another record, which changes what is the newest.
+func (b *Backup) owns(key, id, name string) error {
+	if id != b.ID || path.Join(b.prefix, name) != key {
+		return fail.Verificationf("%s is record %q of backup %q", key, name, id)
+	}
+	return nil
 }

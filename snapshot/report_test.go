@@ -44,7 +44,7 @@ func TestAReportIsReadBackAsItWasWritten(t *testing.T) {
 	store, c, b := reported(t)
 	want := snapshot.Report{Kind: snapshot.ReportVerification, Time: start.UTC(), Checks: passed, Etcdha: "v1.2.3"}
 	must(c.AddReport(t.Context(), b, want))
-	want.Format, want.Passed = 1, true
+	want.Format, want.Passed, want.Backup, want.Name = 1, true, b.ID, "reports/20261120T235211Z-verification.json"
 
 	again, _ := list(t, c)
 	for name, backup := range map[string]*snapshot.Backup{"the same": b, "as listed anew": again[0]} {
@@ -115,11 +115,11 @@ func TestAReportThatCannotBeKeptIsAnError(t *testing.T) {
 // A report that cannot be read is not passed over: the one before it may say
 // the opposite.
 func TestAnUnreadableReportIsAnError(t *testing.T) {
-	for name, data := range map[string]string{"no JSON": "{", "a newer format": `{"format":2,"passed":true}`} {
+	for name, data := range map[string][]byte{"no sum": []byte(`{"format":1,"passed":true}`), "no JSON": sumAdded("["), "of another backup": sumAdded(`{"format":1,"backup":"20260101T000000Z-r8-beef","passed":true`)} {
 		t.Run(name, func(t *testing.T) {
 			store, c, b := reported(t)
 			must(c.AddReport(t.Context(), b, snapshot.Report{Kind: snapshot.ReportRehearsal, Time: start, Checks: passed}))
-			store.objects[keyOf(b.Manifest, "reports/20991231T000000Z-rehearsal.json")] = []byte(data)
+			store.objects[keyOf(b.Manifest, "reports/20991231T000000Z-rehearsal.json")] = data
 			again, _ := list(t, c)
 			if _, err := c.LatestReport(t.Context(), again[0], snapshot.ReportRehearsal); !errors.Is(err, fail.ErrVerification) {
 				t.Errorf("error %v", err)

@@ -189,16 +189,19 @@ func newestOf(all []*Backup, clusterID uint64) *Backup {
 // SameLife tells whether the live cluster with status s is in the life that b
 // is of, so that their contents can be compared.
 func (c *Catalog) SameLife(ctx context.Context, b *Backup, s *pb.StatusResponse) (bool, error) {
-	everything := Catalog{Store: c.Store, Cluster: c.Cluster}
+	everything := *c
+	everything.Lineage = ""
 	all, _, err := everything.List(ctx)
 	return continued(all, s) == b.Cluster.Lineage, err
 }
 
-// lineage returns the lineage for a new backup of the cluster with status s. An
-// emergency backup belongs to the newest life there is: that the survivor is
-// behind it does not make it another cluster.
-func (c *Catalog) lineage(ctx context.Context, s *pb.StatusResponse, emergency bool, random io.Reader) (string, error) {
-	everything := Catalog{Store: c.Store, Cluster: c.Cluster}
+// carriedOn returns the lineage in this store that a new backup of the cluster
+// with status s belongs to, or "" if it begins one. An emergency backup belongs
+// to the newest life there is: that the survivor is behind it does not make it
+// another cluster.
+func (c *Catalog) carriedOn(ctx context.Context, s *pb.StatusResponse, emergency bool) (string, error) {
+	everything := *c
+	everything.Lineage = ""
 	all, _, err := everything.List(ctx)
 	if err != nil {
 		return "", err
@@ -206,9 +209,10 @@ func (c *Catalog) lineage(ctx context.Context, s *pb.StatusResponse, emergency b
 	if b := newestOf(all, s.Header.ClusterId); emergency && b != nil {
 		return b.Cluster.Lineage, nil
 	}
-	if lineage := continued(all, s); lineage != "" {
-		return lineage, nil
-	}
+	return continued(all, s), nil
+}
+
+func newLineage(clusterID uint64, random io.Reader) (string, error) {
 	suffix, err := randomHex(random, 4)
-	return fmt.Sprintf("%x-%s", s.Header.ClusterId, suffix), err
+	return fmt.Sprintf("%x-%s", clusterID, suffix), err
 }

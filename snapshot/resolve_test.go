@@ -133,7 +133,7 @@ func TestAnUnreadableNewestIsNotSteppedOver(t *testing.T) {
 // A store in which nothing can be read is no empty one.
 func TestOnlyUnreadableBackups(t *testing.T) {
 	store := newMemory()
-	store.objects[keyOf(manifestAt("20260102T000000Z"), "manifest.json")] = []byte(`{"format":2}`)
+	store.objects[keyOf(manifestAt("20260102T000000Z"), "manifest.json")] = sumAdded(`{"format":2`)
 	c := &snapshot.Catalog{Store: store, Cluster: "prod"}
 	for _, ref := range []string{"latest", "latest-rehearsed", "@2026-01-02T00:00:00Z"} {
 		if b, err := c.Resolve(t.Context(), ref, nil); !errors.Is(err, snapshot.ErrNewerFormat) {

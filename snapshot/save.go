@@ -2,14 +2,13 @@ package snapshot
 
 import (
 	"context"
-	"encoding/hex"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
 	"os"
-	"path"
 	"path/filepath"
 	"time"
 
@@ -20,15 +19,17 @@ import (
 	"github.com/etcdha/etcdha/storage/seal"
 )
 
-// SaveOptions say what to save and where. File, Catalog or both are needed.
+// SaveOptions say what to save and where. File, Catalogs or both are needed.
 type SaveOptions struct {
 	Member *Member
 
 	File      string // gets byte for byte what the member streams; "" for none
 	NoClobber bool   // refuse to replace File
 
-	Catalog   *Catalog // nil for none
-	Emergency bool     // mark the backup as one of a lone survivor
+	Catalogs  []*Catalog         // each gets a backup with the same id
+	Seal      seal.Options       // how it is stored there
+	SignKey   ed25519.PrivateKey // signs the manifests; nil for none
+	Emergency bool               // mark the backup as one of a lone survivor
 
 	SpoolDir     string        // "" is the temporary directory; not used with File
 	LiveHash     LiveHash      // default LiveAuto
@@ -42,8 +43,11 @@ type SaveOptions struct {
 }
 
 func (o *SaveOptions) fill() error {
-	if o.File == "" && o.Catalog == nil {
+	if o.File == "" && len(o.Catalogs) == 0 {
 		return fail.WithHint(fail.Usagef("nowhere to save to"), "give a FILE, or --store, or both")
+	}
+	if err := o.Seal.Check(); err != nil {
+		return fail.As(fail.ErrUsage, err)
 	}
 	if o.LiveHash == "" {
 		o.LiveHash = LiveAuto
@@ -62,14 +66,28 @@ func (o *SaveOptions) fill() error {
 
 // Saved is what a save has kept.
 type Saved struct {
-	Backup *Backup // nil without a catalog
-	Size   int64   // bytes of the snapshot, digest trailer included
-	*Verification
+	File   bool     // FILE has its name
+	Stores []Stored // what became of each catalog, in their order
+	Size   int64    // bytes of the snapshot, digest trailer included
+	Checks Checks
+	Report *dbfile.Report
+}
+
+// Stored is what became of a save in one store.
+type Stored struct {
+	Catalog *Catalog
+	Backup  *Backup // nil if it failed
+	Check   Check   // of what was read back
+	Err     error
 }
 
 // Save streams a snapshot from a member, verifies it, and only then gives it
-// its name: the file by a rename, the backup by its manifest. Whatever fails,
+// its names: the file by a rename, a backup by its manifest. Whatever fails,
 // the file that was there stays, and no half backup is listed.
+//
+// Each store, and the file, is on its own: one that fails harms no other. Its
+// error comes back with a Saved that tells what was kept; without a Saved,
+// nothing was.
 func Save(ctx context.Context, o SaveOptions) (*Saved, error) {
 	if err := o.fill(); err != nil {
 		return nil, err
@@ -79,68 +97,51 @@ func Save(ctx context.Context, o SaveOptions) (*Saved, error) {
 	if err := s.prepare(ctx); err != nil {
 		return nil, err
 	}
-	if o.Catalog == nil {
-		if err := s.stream(ctx); err != nil {
-			return nil, err
-		}
-		return s.commit(ctx)
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends an upload that is still waiting
-	upload := make(chan error, 1)
-	go func() { upload <- s.upload(ctx, cancel) }()
-	err := s.stream(ctx)
-	s.spool.End(err) // the upload ends with this error, or stores its object
-	if err != nil {
-		cancel() // a store that hangs must not keep us
-	}
-	if uploadErr := <-upload; uploadErr != nil && (err == nil || errors.Is(err, context.Canceled)) {
-		err = uploadErr // it came first and ended the stream
-	}
-	if err != nil {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil) // ends an upload that is still waiting
+	if err := s.openTargets(ctx); err != nil {
 		return nil, err
 	}
-	return s.commit(ctx)
+	uploads := s.startUploads(ctx, cancel)
+	err := s.stream(ctx)
+	s.spool.End(err) // the uploads end with this error, or store their objects
+	if err != nil {
+		cancel(err) // a store that hangs must not keep us
+		uploads.Wait()
+		if errors.Is(context.Cause(ctx), errNoneLeft) {
+			err = s.failed()
+		}
+		return nil, err
+	}
+	fileErr := s.commitFile()
+	uploads.Wait()
+	return s.saved(fileErr)
 }
 
 type save struct {
 	SaveOptions
 	started time.Time
 	file    *atomicfile.File // nil without File
-	spool   *Spool
+	spool   *Spool           // of its own, or a second handle of the file
 	id      string
-	lineage string
+	targets []*target
 
 	received *streamed
 	verified *Verification
 	live     liveResult
-	stored   seal.Sum
 }
 
 // prepare checks what can be checked before the member is made to work.
 func (s *save) prepare(ctx context.Context) error {
 	need := roomFor(s.Member.Status.DbSize)
 	if s.File != "" {
-		if err := s.openFile(need); err != nil {
-			return err
-		}
-	} else {
-		if err := diskspace.Check(s.SpoolDir, need, spoolHint); err != nil {
-			return err
-		}
-		var err error
-		if s.spool, err = NewSpool(s.SpoolDir); err != nil {
-			return err
-		}
+		return s.openFile(need)
 	}
-	if s.Catalog == nil {
-		return nil
-	}
-	var err error
-	if s.lineage, err = s.Catalog.lineage(ctx, s.Member.Status, s.Emergency, s.Random); err != nil {
+	if err := diskspace.Check(s.SpoolDir, need, spoolHint); err != nil {
 		return err
 	}
-	s.id, err = newID(s.started, s.Member.Status.Header.Revision, s.Random)
+	var err error
+	s.spool, err = NewSpool(s.SpoolDir)
 	return err
 }
 
@@ -161,15 +162,18 @@ func (s *save) openFile(need int64) error {
 	if s.file, err = atomicfile.Create(s.File); err != nil {
 		return fmt.Errorf("save %s: %w", s.File, err)
 	}
-	s.spool = newSpool(s.file.File, fileHint)
+	if s.spool, err = spoolInto(s.file.File); err != nil {
+		return fmt.Errorf("save %s: %w", s.File, err)
+	}
 	return nil
 }
 
 func (s *save) cleanUp() {
 	if s.file != nil {
 		s.file.Abort()
-	} else if s.spool != nil {
-		_ = s.spool.Close() // it has no name
+	}
+	if s.spool != nil {
+		_ = s.spool.Close() // what it held has its name, or none
 	}
 }
 
@@ -188,7 +192,10 @@ func (s *save) stream(ctx context.Context) error {
 		return err
 	}
 	s.compareLive(ctx)
-	return s.verified.Checks.Err()
+	if err := s.verified.Checks.Err(); err != nil {
+		return err
+	}
+	return ctx.Err() // an interrupt that a live comparison took for no answer
 }
 
 // syncEarly keeps the disk busy while the pages are checked, so that the commit
@@ -207,7 +214,7 @@ func (s *save) syncEarly() <-chan error {
 func (s *save) compareLive(ctx context.Context) {
 	inUse := s.verified.Report.SizeInUse
 	switch {
-	case s.LiveHash == LiveOff || s.LiveHash == LiveAuto && s.Catalog == nil:
+	case s.LiveHash == LiveOff || s.LiveHash == LiveAuto && len(s.Catalogs) == 0:
 		s.live = liveResult{NotAsked, "not wanted"}
 		return
 	case s.LiveHash == LiveAuto && inUse > autoHashBytes:
@@ -223,83 +230,33 @@ func (s *save) compareLive(ctx context.Context) {
 	s.verified.Checks = append(s.verified.Checks, Check{Name: RungLive, Verdict: s.live.verdict, Detail: s.live.detail})
 }
 
-// upload puts the sealed snapshot into the store as the spool grows. The spool
-// ends only when the snapshot is verified, so that nothing else is stored.
-// A failure ends the stream too.
-func (s *save) upload(ctx context.Context, failed context.CancelFunc) error {
-	sealed, err := seal.NewReader(ctx, s.spool.Follow(ctx))
-	if err != nil {
-		failed()
-		return err
+// commitFile gives the file its name, if there is one. Stores that are slow go
+// on reading the spool.
+func (s *save) commitFile() error {
+	if s.file == nil {
+		return nil
 	}
-	defer sealed.Close()
-	key := path.Join(backupPrefix(s.Catalog.Cluster, s.lineage, s.id), storedName)
-	if err := s.Catalog.Store.Put(ctx, key, sealed); err != nil {
-		failed()
-		return err
+	commit := s.file.Commit
+	if s.NoClobber {
+		commit = s.file.CommitNew
 	}
-	s.stored = sealed.Sum()
+	if err := commit(); err != nil {
+		return fmt.Errorf("save %s: %w", s.File, err)
+	}
 	return nil
 }
 
-// commit gives the snapshot its names. The file is the last, so that it stays
-// as it was if the store fails.
-func (s *save) commit(ctx context.Context) (*Saved, error) {
-	if err := ctx.Err(); err != nil { // an interrupt that a live comparison took for no answer
+// saved tells what was kept, with the errors of what was not.
+func (s *save) saved(fileErr error) (*Saved, error) {
+	out := &Saved{File: s.file != nil && fileErr == nil, Size: s.received.size, Checks: s.verified.Checks, Report: s.verified.Report}
+	kept := out.File
+	for _, t := range s.targets {
+		out.Stores = append(out.Stores, t.Stored)
+		kept = kept || t.Backup != nil
+	}
+	err := errors.Join(fileErr, s.failed())
+	if !kept {
 		return nil, err
 	}
-	out := &Saved{Size: s.received.size, Verification: s.verified}
-	if s.Catalog != nil {
-		if err := s.commitBackup(ctx, out); err != nil {
-			return nil, err
-		}
-	}
-	if s.file != nil {
-		if err := s.commitFile(); err != nil {
-			return nil, fmt.Errorf("save %s: %w", s.File, err)
-		}
-	}
-	return out, nil
-}
-
-// commitBackup reads the stored object back and writes the manifest.
-func (s *save) commitBackup(ctx context.Context, out *Saved) error {
-	b := &Backup{Manifest: s.manifest(), prefix: backupPrefix(s.Catalog.Cluster, s.lineage, s.id)}
-	start := s.Now()
-	if err := s.Catalog.Fetch(ctx, b, io.Discard); err != nil {
-		return fmt.Errorf("read back: %w", err)
-	}
-	end := s.Now()
-	stored := Check{Name: RungStored, Verdict: Match, Detail: "read back and decompressed to the same bytes", Seconds: end.Sub(start).Seconds()}
-	out.Checks = append(Checks{stored}, out.Checks...)
-	b.Finished = end.UTC()
-	if err := s.Catalog.putJSON(ctx, path.Join(b.prefix, manifestName), b.Manifest); err != nil {
-		return fmt.Errorf("commit backup %s: %w", b.ID, err)
-	}
-	out.Backup = b
-	return nil
-}
-
-func (s *save) commitFile() error {
-	if s.NoClobber {
-		return s.file.CommitNew()
-	}
-	return s.file.Commit()
-}
-
-func (s *save) manifest() *Manifest {
-	m := newManifest(s.verified.Report)
-	m.ID = s.id
-	if s.Emergency {
-		m.Kind = KindEmergency
-	}
-	status := s.Member.Status
-	m.Cluster = ClusterRef{Name: s.Catalog.Cluster, ID: fmt.Sprintf("%x", status.Header.ClusterId), Lineage: s.lineage}
-	m.Member = MemberRef{ID: s.Member.IDString(), Name: s.Member.Name, Version: status.Version}
-	m.Started = s.started.UTC()
-	m.HashKV.Live, m.HashKV.Reason = s.live.verdict, s.live.detail
-	m.DB = seal.Sum{SHA256: hex.EncodeToString(s.received.digest[:]), Size: s.received.size - dbfile.DigestSize}
-	m.Stored = StoredObject{Name: storedName, Sum: s.stored}
-	m.Etcdha = s.Version
-	return m
+	return out, err
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,7 +16,7 @@ import (
 )
 
 // A store can fail at any point of a save. Nothing is listed then, and FILE,
-// which is the last to get its name, is the older one still.
+// which is proven as well, is kept all the same.
 func TestABrokenStoreLeavesNothingListed(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -87,16 +88,27 @@ func TestABrokenStoreLeavesNothingListed(t *testing.T) {
 	for _, test := range tests {
 		for _, destination := range []string{"store", "file and store"} {
 			t.Run(test.name+" for "+destination, func(t *testing.T) {
-				s := newSaving(t, newSource(t, newKubernetes(t)), destination)
+				e := newKubernetes(t)
+				s := newSaving(t, newSource(t, e), destination)
 				s.through(test.fault(s.catalog.Store))
-				err := s.mustFail(test.text)
+				saved, err := s.save()
+				if err == nil || !strings.Contains(err.Error(), test.text) {
+					t.Errorf("error %v does not say %q", err, test.text)
+				}
 				if test.kind != nil && !errors.Is(err, test.kind) {
 					t.Errorf("%v is no %v", err, test.kind)
 				}
 				if kind := kindOf(err); kind != nil && !errors.Is(test.kind, kind) {
 					t.Errorf("%v is taken for %v", err, kind)
 				}
-				s.wantUntouched()
+				if destination == "store" {
+					if saved != nil {
+						t.Errorf("saved %+v", saved)
+					}
+					s.wantUntouched()
+				} else {
+					wantFileAlone(s, saved, e)
+				}
 				s.wantNothingListed()
 				if files := filesIn(s.storage); len(files) != test.keeps {
 					t.Errorf("the store keeps %q", files)
@@ -104,6 +116,18 @@ func TestABrokenStoreLeavesNothingListed(t *testing.T) {
 			})
 		}
 	}
+}
+
+// wantFileAlone asserts that FILE was kept and the store has no backup.
+func wantFileAlone(s *saving, saved *snapshot.Saved, e *etcd) {
+	s.Helper()
+	if saved == nil || !saved.File || saved.Stores[0].Backup != nil || saved.Stores[0].Err == nil {
+		s.Fatalf("saved %+v", saved)
+	}
+	if got := must1(os.ReadFile(s.file())); !bytes.Equal(got, e.stream()) {
+		s.Errorf("FILE holds %d bytes, the member sent %d", len(got), len(e.stream()))
+	}
+	s.wantNoTraces()
 }
 
 // The store's refusal ends the stream: a member is not made to send what
@@ -117,7 +141,7 @@ func TestABrokenStoreEndsTheStream(t *testing.T) {
 		close(begun)
 		return silence(s)
 	})
-	s := newSaving(t, member, "file and store")
+	s := newSaving(t, member, "store")
 	s.through(&faulty{put: func(context.Context, string, io.Reader) error {
 		<-begun
 		return errDown
@@ -197,11 +221,11 @@ func TestOlderBackupsStayAsTheyWere(t *testing.T) {
 	e := newKubernetes(t)
 	member := newSource(t, e)
 	s := newSaving(t, member, "store")
-	first := s.mustSave().Backup
+	first := s.mustSave().Stores[0].Backup
 	before := map[string][]byte{"db.zst": s.objectOf(first, "db.zst"), "manifest.json": s.objectOf(first, "manifest.json")}
 
-	second := s.mustSave().Backup
-	member.snapshot = sends(unsealed(e.stream()))
+	second := s.mustSave().Stores[0].Backup
+	member.snapshot = sends(undigested(e.stream()))
 	if err := s.mustFail("cut off"); !errors.Is(err, fail.ErrVerification) {
 		t.Errorf("error %v", err)
 	}

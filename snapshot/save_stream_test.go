@@ -5,13 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
-	"os/signal"
-	"syscall"
 	"testing"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
-	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -30,19 +27,19 @@ func diskError(snapshotStream) error {
 // wrongRoot is the stream of a member whose disk has put another page where
 // the root page was.
 func wrongRoot(stream []byte) []byte {
-	db := unsealed(stream)
+	db := undigested(stream)
 	size := int(binary.LittleEndian.Uint32(db[16+8:]))
 	root := int(binary.LittleEndian.Uint64(db[16+16:]))
 	db[root*size]++ // its own number
-	return seal(db)
+	return withDigest(db)
 }
 
 // oneMeta is a stream that bbolt reads by the first meta page, without a word
 // about the second one.
 func oneMeta(stream []byte) []byte {
-	db := unsealed(stream)
+	db := undigested(stream)
 	db[int(binary.LittleEndian.Uint32(db[16+8:]))+16+56]++ // its checksum
-	return seal(db)
+	return withDigest(db)
 }
 
 // Whatever a member sends instead of a good snapshot, nothing of it is kept
@@ -57,7 +54,7 @@ func TestABadStreamLeavesNothing(t *testing.T) {
 		kind   error // nil: no kind of failure, only an error
 		text   string
 	}{
-		{"ends before the digest", sends(unsealed(good)),
+		{"ends before the digest", sends(undigested(good)),
 			fail.ErrVerification, " bytes ends without a digest: it was cut off"},
 		{"ends inside the digest", sends(good[:len(good)-7]),
 			fail.ErrVerification, "ends without a digest"},
@@ -65,9 +62,9 @@ func TestABadStreamLeavesNothing(t *testing.T) {
 			fail.ErrVerification, "ends without a digest"},
 		{"ends at once", sends(nil),
 			fail.ErrVerification, "the stream of 0 bytes ends without a digest"},
-		{"ends early with a digest that fits", sends(seal(half[:len(half)/4096*4096])),
+		{"ends early with a digest that fits", sends(withDigest(half[:len(half)/4096*4096])),
 			fail.ErrVerification, ": file ends here, meta page says "},
-		{"is no db at all", sends(seal(make([]byte, 8192))),
+		{"is no db at all", sends(withDigest(make([]byte, 8192))),
 			fail.ErrVerification, "structure: no valid meta page, not an etcd db"},
 		{"changes on the way", sends(flipped(good, len(good)/2)),
 			fail.ErrVerification, "SHA-256 of the stream is "},
@@ -182,55 +179,6 @@ func TestACallerWhoGivesUpDuringTheComparison(t *testing.T) {
 			s.wantEmptyStore()
 		})
 	}
-}
-
-// A member that goes on sending does not hold back the error of a full disk.
-func TestAFullDiskEndsTheSave(t *testing.T) {
-	for _, destination := range destinations {
-		t.Run(destination, func(t *testing.T) {
-			gone := make(chan struct{})
-			blob := &pb.SnapshotResponse{Blob: make([]byte, 32<<10), RemainingBytes: 1 << 20}
-			member := newSource(t, newKubernetes(t))
-			member.snapshot = func(s snapshotStream) error {
-				defer close(gone)
-				for {
-					if err := s.Send(blob); err != nil {
-						return err
-					}
-				}
-			}
-			s := newSaving(t, member, destination)
-			fullAfter(t, 16<<20)
-			err := s.mustFail("write spool: ")
-			if !errors.Is(err, syscall.EFBIG) || kindOf(err) != nil {
-				t.Errorf("error %v", err)
-			}
-			hint := "name another FILE, in a directory with more room" // which is its own spool
-			if destination == "store" {
-				hint = "--spool-dir names another directory, with more room"
-			}
-			if fail.Hint(err) != hint {
-				t.Errorf("hint %q", fail.Hint(err))
-			}
-			<-gone // the stream is closed, not abandoned
-			s.wantUntouched()
-			s.wantEmptyStore()
-		})
-	}
-}
-
-// fullAfter lets every write to a file fail that would make it larger than
-// size bytes, until the test ends: the disk is full, as far as files can tell.
-// The size is beyond all that the process writes beside, such as its test log.
-func fullAfter(t testing.TB, size uint64) {
-	var before unix.Rlimit
-	must(unix.Getrlimit(unix.RLIMIT_FSIZE, &before))
-	signal.Ignore(unix.SIGXFSZ) // an error is enough
-	must(unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: size, Max: before.Max}))
-	t.Cleanup(func() {
-		must(unix.Setrlimit(unix.RLIMIT_FSIZE, &before))
-		signal.Reset(unix.SIGXFSZ)
-	})
 }
 
 // What the client asks of a member is one stream and one hash.

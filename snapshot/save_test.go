@@ -21,7 +21,7 @@ import (
 	"github.com/etcdha/etcdha/internal/fail"
 	etcdha "github.com/etcdha/etcdha/snapshot"
 	"github.com/etcdha/etcdha/snapshot/dbfile"
-	sealed "github.com/etcdha/etcdha/storage/seal"
+	"github.com/etcdha/etcdha/storage/seal"
 )
 
 func TestSaveWritesWhatTheMemberStreams(t *testing.T) {
@@ -61,9 +61,10 @@ func TestABackupCanBeRecoveredWithZstdAndEtcdutl(t *testing.T) {
 	e := newKubernetes(t)
 	s := newSaving(t, newSource(t, e), "store")
 	saved := s.mustSave()
-	wantChecks(t, saved.Checks, "stored bytes match", "digest match", "structure match", "records match", "live match")
+	wantChecks(t, saved.Checks, "digest match", "structure match", "records match", "live match")
+	wantChecks(t, etcdha.Checks{saved.Stores[0].Check}, "stored bytes match")
 
-	dec := must1(zstd.NewReader(bytes.NewReader(s.objectOf(saved.Backup, "db.zst"))))
+	dec := must1(zstd.NewReader(bytes.NewReader(s.objectOf(saved.Stores[0].Backup, "db.zst"))))
 	defer dec.Close()
 	var plain bytes.Buffer
 	must1(plain.ReadFrom(dec))
@@ -104,8 +105,8 @@ func TestTheManifestSaysEverything(t *testing.T) {
 			Hash: hash.Hash, Revision: 8, CompactRevision: hash.CompactRevision,
 			Live: etcdha.Match, Reason: saved.Checks[len(saved.Checks)-1].Detail,
 		},
-		DB:          sumOf(unsealed(e.stream())),
-		Stored:      etcdha.StoredObject{Name: "db.zst", Sum: sumOf(s.objectOf(saved.Backup, "db.zst"))},
+		DB:          sumOf(undigested(e.stream())),
+		Stored:      etcdha.StoredObject{Name: "db.zst", Sum: sumOf(s.objectOf(saved.Stores[0].Backup, "db.zst"))},
 		Compression: "zstd",
 		Values:      dbfile.Values{Protobuf: 2, JSON: 1, Encrypted: map[string]int64{"aescbc:v1:key1": 1}, Other: 1},
 		Etcdha:      "v1.2.3",
@@ -116,7 +117,7 @@ func TestTheManifestSaysEverything(t *testing.T) {
 	if !got.Finished.After(got.Started) || got.Finished.Location() != got.Started.Location() {
 		t.Errorf("started %s, finished %s", got.Started, got.Finished)
 	}
-	if !strings.HasSuffix(string(s.objectOf(saved.Backup, "manifest.json")), "\n}\n") {
+	if !strings.HasSuffix(string(s.objectOf(saved.Stores[0].Backup, "manifest.json")), "\n}\n") {
 		t.Error("the manifest is no text that a person can read")
 	}
 }
@@ -124,7 +125,7 @@ func TestTheManifestSaysEverything(t *testing.T) {
 func TestAnEmergencyBackupIsMarked(t *testing.T) {
 	s := newSaving(t, newSource(t, newKubernetes(t)), "store")
 	s.options.Emergency = true
-	if kind := s.mustSave().Backup.Kind; kind != "emergency" {
+	if kind := s.mustSave().Stores[0].Backup.Kind; kind != "emergency" {
 		t.Errorf("kind %q", kind)
 	}
 }
@@ -137,7 +138,7 @@ func TestSaveRefusesBeforeTheMemberHasToWork(t *testing.T) {
 		text   string
 		hint   string
 	}{
-		{"nowhere to save to", func(s *saving) { s.options.File, s.options.Catalog = "", nil },
+		{"nowhere to save to", func(s *saving) { s.options.File, s.options.Catalogs = "", nil },
 			fail.ErrUsage, "nowhere to save to", "--store"},
 		{"FILE exists and must not be replaced", func(s *saving) { s.options.NoClobber = true },
 			fs.ErrExist, "file already exists", "--no-clobber"},
@@ -153,7 +154,7 @@ func TestSaveRefusesBeforeTheMemberHasToWork(t *testing.T) {
 			nil, "no room in", "another FILE"},
 		{"a db larger than the spool's disk", func(s *saving) { s.options.File = ""; s.options.Member.Status.DbSize = 1 << 60 },
 			nil, "no room in", "--spool-dir"},
-		{"a store that cannot be listed", func(s *saving) { s.through(&faulty{list: errDown}) },
+		{"a store that cannot be listed", func(s *saving) { s.options.File = ""; s.through(&faulty{list: errDown}) },
 			errDown, "list ", ""},
 		{"no randomness for the id", func(s *saving) { s.options.Random = strings.NewReader("abc") },
 			nil, "random", ""},
@@ -225,9 +226,9 @@ func etcdutlStatus(t testing.TB, stream []byte) snapshot.Status {
 	return must1(snapshot.NewV3(zap.NewNop()).Status(path))
 }
 
-func sumOf(b []byte) sealed.Sum {
+func sumOf(b []byte) seal.Sum {
 	sum := sha256.Sum256(b)
-	return sealed.Sum{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(b))}
+	return seal.Sum{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(b))}
 }
 
 func asJSON(v any) string { return string(must1(json.MarshalIndent(v, "", "  "))) }

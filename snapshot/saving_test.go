@@ -70,7 +70,7 @@ func newSaving(t testing.TB, member *fakeMember, destination string) *saving {
 		s.options.File = s.file()
 	}
 	if strings.Contains(destination, "store") {
-		s.options.Catalog = s.catalog
+		s.options.Catalogs = []*snapshot.Catalog{s.catalog}
 	}
 	return s
 }
@@ -80,7 +80,7 @@ func (s *saving) file() string { return filepath.Join(s.dir, "etcd.db") }
 // through lets the save go through a store with faults.
 func (s *saving) through(f *faulty) {
 	f.Store = s.catalog.Store
-	s.options.Catalog = &snapshot.Catalog{Store: f, Cluster: "prod"}
+	s.options.Catalogs = []*snapshot.Catalog{{Store: f, Cluster: "prod"}}
 }
 
 // save saves, and gives up on a save that should have failed long ago.

@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/etcdha/etcdha/internal/fail"
 )
 
@@ -42,7 +44,16 @@ func NewSpool(dir string) (*Spool, error) {
 	return newSpool(f, spoolHint), nil
 }
 
-// newSpool spools into f, which the caller closes.
+// spoolInto spools into the file f by a handle of its own, so that f can be
+// closed while readers still follow.
+func spoolInto(f *os.File) (*Spool, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("duplicate file handle: %w", err)
+	}
+	return newSpool(os.NewFile(uintptr(fd), f.Name()), fileHint), nil
+}
+
 func newSpool(f *os.File, hint string) *Spool {
 	return &Spool{f: f, hint: hint, changed: make(chan struct{})}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/snapshot"
 	"github.com/etcdha/etcdha/snapshot/dbfile"
-	sealed "github.com/etcdha/etcdha/storage/seal"
+	"github.com/etcdha/etcdha/storage/seal"
 )
 
 // Digest and structure are both climbed, whatever the other one says: the one
@@ -38,7 +38,7 @@ func TestTheLadderOfAFile(t *testing.T) {
 			[]string{"digest match", "structure mismatch"}, "page 1: meta page: wrong checksum"},
 		{"a record changed, with a digest that fits", replaced(t, good, "\x0a\x0d/registry/zzz", "\x0b\x0d/registry/zzz"),
 			[]string{"digest match", "structure not-comparable", "records mismatch"}, `bucket "key": `},
-		{"without its digest", unsealed(good),
+		{"without its digest", undigested(good),
 			[]string{"digest mismatch", "structure match", "records match"}, "no digest trailer: the bytes cannot be proven"},
 		{"copied from a data directory", e.copied(),
 			[]string{"digest mismatch", "structure match", "records match"}, "no digest trailer: the bytes cannot be proven"},
@@ -142,7 +142,7 @@ func TestAManifestThatDescribesAnotherContentIsFound(t *testing.T) {
 
 func TestABackupLargerThanTheSpoolsDiskIsNotFetched(t *testing.T) {
 	k := keep(t, 3)
-	k.backup.DB = sealed.Sum{SHA256: k.backup.DB.SHA256, Size: 1 << 60}
+	k.backup.DB = seal.Sum{SHA256: k.backup.DB.SHA256, Size: 1 << 60}
 	k.catalog.Store = &faulty{Store: k.store, open: func(context.Context, string) (io.ReadCloser, error) {
 		t.Error("the object was opened")
 		return nil, errDown

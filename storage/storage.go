@@ -5,6 +5,9 @@
 // complete and durable; it is never overwritten; a failed or interrupted Put
 // leaves nothing that List or Open would show. The package storagetest proves
 // it for each adapter.
+//
+// What only some stores have is an interface of one method that they implement
+// beside Store: [Locker], [Sweeper] and [Prober].
 package storage
 
 import (
@@ -16,13 +19,17 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
-// Store keeps objects. It is safe for concurrent use.
+// Store keeps objects. It is safe for concurrent use. A method whose context is
+// done ends soon, with the context's error; a context given to Open must live
+// as long as what is read.
 type Store interface {
 	// Put creates the object key with everything that r yields until io.EOF.
 	// If r fails, so does Put, with r's error, and nothing is stored.
 	// An object that is there already is [ErrExist] and stays as it is.
+	// A reader that knows how much it will yield says so: see [Sized].
 	Put(ctx context.Context, key string, r io.Reader) error
 
 	// Open returns the content of an object; the caller closes it.
@@ -33,27 +40,80 @@ type Store interface {
 	// their keys. It ends at the first error.
 	List(ctx context.Context, prefix string) iter.Seq2[Object, error]
 
+	// Delete removes an object. One that is not there is no error; one that
+	// the store keeps locked is [ErrLocked] and stays.
+	Delete(ctx context.Context, key string) error
+
 	// String is the store's URL, without anything secret in it.
-	String() string
+	fmt.Stringer
 }
 
 // Object is what a listing tells about an object.
 type Object struct {
-	Key  string
-	Size int64 // bytes
+	Key      string
+	Size     int64     // bytes
+	Modified time.Time // when it was put, by the store's clock
+}
+
+// Sized is what a reader given to Put may be. MaxSize is the most bytes that it
+// should yield: what is divided into parts is divided by it.
+type Sized interface{ MaxSize() int64 }
+
+// Locker is a Store that can keep objects from being deleted for a time.
+type Locker interface {
+	// Lock says how an object is locked, for a person to read, or "".
+	Lock(ctx context.Context, key string) (string, error)
+}
+
+// Sweeper is a Store in which a Put that was killed leaves what List does not
+// show: temporary files, or parts of an upload.
+type Sweeper interface {
+	// Leftovers returns those that nothing was added to since before.
+	Leftovers(ctx context.Context, before time.Time) ([]Leftover, error)
+}
+
+// Leftover is what a Put that was killed has left.
+type Leftover struct {
+	Name   string
+	Since  time.Time // nothing was added after that
+	Remove func(ctx context.Context) error
+}
+
+// Prober is a Store that can try out on itself more than the contract tells.
+type Prober interface {
+	// Probe tries it with objects below prefix, and removes them again as far
+	// as the store lets it.
+	Probe(ctx context.Context, prefix string) []Finding
+}
+
+// Finding is what was seen of one ability of a store.
+type Finding struct {
+	Name   string
+	Asked  bool   // it has to be there; else it is only good to know
+	Detail string // what was seen, for a person to read
+	Err    error  // nil: the store has it
+	Took   time.Duration
 }
 
 // Errors that callers branch on. Adapters wrap them with operation and key.
 var (
 	ErrExist       = errors.New("object exists already")
 	ErrNotExist    = errors.New("no such object")
+	ErrLocked      = errors.New("object is locked")
 	ErrUnavailable = errors.New("store unavailable") // it does not answer, or is none
 	ErrInvalidKey  = errors.New("invalid object key")
 )
 
-// CheckKey refuses keys that some store could not keep: elements must be 1 to
-// 255 of the characters A-Z a-z 0-9 . _ - and not start with a dot.
+// maxKey leaves room for a prefix in the 1024 bytes that S3 gives a key.
+const maxKey = 700
+
+// CheckKey refuses keys that some store could not keep: at most 700 bytes in
+// all, of elements of 1 to 255 of the characters A-Z a-z 0-9 . _ - that do not
+// start with a dot.
 func CheckKey(key string) error {
+	if len(key) > maxKey {
+		return fmt.Errorf("%w %.40q…, of %d bytes", ErrInvalidKey, key, len(key))
+	}
 	for element := range strings.SplitSeq(key, "/") {
 		if err := CheckElement(element); err != nil {
 			return fmt.Errorf("%w %q", err, key)

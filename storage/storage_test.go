@@ -16,7 +16,7 @@ func TestKeysOfBackupsAreValid(t *testing.T) {
 	for _, key := range []string{
 		"default/cdf818194e3a8c32-0f1e2d3c/snapshots/20261120T235211Z-r42-ab12/db.zst",
 		"default/cdf818194e3a8c32-0f1e2d3c/snapshots/20261120T235211Z-r42-ab12/reports/20261121T000000Z-rehearsal.json",
-		"a", "-", "_", "a.b..c", "A-Z_0.9", "x/" + strings.Repeat("k", 255),
+		"a", "-", "_", "a.b..c", "A-Z_0.9", "x/" + strings.Repeat("k", 255), strings.Repeat("k/", 349) + "kk",
 	} {
 		if err := storage.CheckKey(key); err != nil {
 			t.Errorf("%s: %v", key, err)
@@ -27,7 +27,7 @@ func TestKeysOfBackupsAreValid(t *testing.T) {
 func TestKeysThatNoStoreMustSee(t *testing.T) {
 	for _, key := range []string{
 		"", ".", "..", "/", "/a", "a/", "a//b", "a/../b", "a/.hidden/b", ".a", "a b", `a\b`, "a\x00", "ä", "a%2f", "~", "a:b",
-		strings.Repeat("k", 256), "a/" + strings.Repeat("k", 256),
+		strings.Repeat("k", 256), "a/" + strings.Repeat("k", 256), strings.Repeat("k/", 350) + "k", strings.Repeat("k/", 1<<20),
 	} {
 		err := storage.CheckKey(key)
 		if !errors.Is(err, storage.ErrInvalidKey) {
@@ -36,6 +36,9 @@ func TestKeysThatNoStoreMustSee(t *testing.T) {
 	}
 	if err := storage.CheckKey("a b/c"); err.Error() != `invalid object key "a b/c"` {
 		t.Errorf("the error is %q", err)
+	}
+	if err := storage.CheckKey(strings.Repeat("k/", 1<<20)); len(err.Error()) > 100 {
+		t.Errorf("the error repeats a key of any length: %d bytes", len(err.Error()))
 	}
 	if err := storage.CheckElement("a/b"); !errors.Is(err, storage.ErrInvalidKey) {
 		t.Errorf("an element with a slash: %v; want %v", err, storage.ErrInvalidKey)

@@ -110,6 +110,37 @@ func TestStringIsTheURL(t *testing.T) {
 	}
 }
 
+// Where backups are mounted is often behind a link.
+func TestTheRootMayBeALink(t *testing.T) {
+	parent := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(parent, "disk", "real"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("disk", filepath.Join(parent, "mnt")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join("mnt", "real"), filepath.Join(parent, "backups")); err != nil {
+		t.Fatal(err)
+	}
+	s, err := openURL(t, filepath.Join(parent, "backups"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "cluster/object", "content")
+	if is := read(t, open(t, filepath.Join(parent, "disk", "real")), "cluster/object"); is != "content" {
+		t.Errorf("the object holds %q", is)
+	}
+	if keys := list(t, s, "cl"); !slices.Equal(keys, []string{"cluster/object"}) {
+		t.Errorf("list: %q", keys)
+	}
+	if err := s.Delete(t.Context(), "cluster/object"); err != nil {
+		t.Errorf("delete: %v", err)
+	}
+	if is := names(t, filepath.Join(parent, "disk", "real")); !slices.Equal(is, []string{"."}) {
+		t.Errorf("after the delete there is %q", is)
+	}
+}
+
 // An unmounted or removed directory is no empty store.
 func TestDirectoryGone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
@@ -128,6 +159,14 @@ func TestDirectoryGone(t *testing.T) {
 		}
 		if !errors.Is(last, storage.ErrUnavailable) {
 			t.Errorf("list %q: %v; want %v", prefix, last, storage.ErrUnavailable)
+		}
+	}
+	for _, key := range []string{"object", "cluster/object"} {
+		if r, err := s.Open(t.Context(), key); r != nil || !errors.Is(err, storage.ErrUnavailable) {
+			t.Errorf("open %s: %v; want %v", key, err, storage.ErrUnavailable)
+		}
+		if err := s.Delete(t.Context(), key); !errors.Is(err, storage.ErrUnavailable) {
+			t.Errorf("delete %s: %v; want %v", key, err, storage.ErrUnavailable)
 		}
 	}
 	for _, key := range []string{"new", "cluster/new"} {

@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/etcdha/etcdha/storage"
 )
@@ -47,6 +48,26 @@ var brokenStores = []struct {
 	{"calls an empty listing an error", "a prefix is a string, whatever its slashes", "no such prefix", broken{list: failsOnNothing}},
 	{"lists one page", "a listing can be left early", "4 objects, want 5", broken{list: listsPage}},
 	{"lists nothing when cancelled", "a cancelled listing does not look empty", `cancelled list "" ends with <nil>`, broken{list: quietWhenCancelled}},
+	{"believes what a reader says of its size", "a reader may be mistaken about its size", "no such object", broken{put: believesSize}},
+	{"has room for 512 bytes of a key", "a key may have 700 bytes", "File name too long", broken{put: shortKeys}},
+	{"opens when cancelled", "a cancelled Open says so", "cancelled open: <nil>", broken{open: opensCancelled}},
+	{"ends what is read when cancelled", "what is read when the context ends does not look complete", "ends after 1000 of 16777216 bytes with <nil>", broken{open: endsCancelled}},
+	{"keeps no time", "a listing tells when objects were put", "a was put at 0001-01-01", broken{list: changedList(func(o storage.Object) storage.Object { o.Modified = time.Time{}; return o })}},
+	{"takes its own time zone for UTC", "a listing tells when objects were put", "want between", broken{list: changedList(func(o storage.Object) storage.Object { o.Modified = o.Modified.Add(time.Hour); return o })}},
+	{"lists 1000 objects", "a listing of many pages is complete", `list "": 1000 objects, want 1234; the first difference is at 1000`, broken{list: func(ctx context.Context, m *memory, prefix string, yield func(storage.Object, error) bool) {
+		firstObjects(1000, nil)(ctx, m, prefix)(yield)
+	}}},
+	{"deletes nothing", "a deleted object is gone, and no other", "open b/c: <nil>", broken{remove: deletesNothing}},
+	{"deletes by prefix", "a deleted object is gone, and no other", `listed: ["a" "b/d/e" "b/d/f"]`, broken{remove: deletesPrefix}},
+	{"takes deletes of any key", "invalid keys are refused", `delete "..": <nil>`, broken{remove: deletesAnything}},
+	{"does not find what to delete", "deleting what is not there is no error", "delete a/objec: no such object", broken{remove: deletesFound}},
+	{"remembers what it has deleted", "a key can be put again when it was deleted", "object exists already", broken{remove: deletesList, list: hidesDeleted}},
+	{"counts what it has listed", "objects can be deleted while they are listed", `listed: ["dir/00/0" "dir/00/2"`, broken{list: listsByOffset}},
+	{"fails on a second delete", "many objects can be deleted at once", "no such object", broken{remove: deletesFound}},
+	{"does not look at its context to delete", "a cancelled Delete says so", "cancelled delete: <nil>", broken{remove: deletesAnything}},
+	{"locks everything", "what was put is not locked by itself", `"until 2030"`, broken{lock: "until 2030"}},
+	{"leaves temporary files", "whatever its end, a Put leaves nothing to sweep", "after a put temp is left", broken{left: leavesObjects}},
+	{"leaves them when it fails", "whatever its end, a Put leaves nothing to sweep", "after a failed put temp is left", broken{put: leavesWhenItFails, left: leavesFailed}},
 }
 
 type putFunc = func(ctx context.Context, m *memory, key string, r io.Reader) error
@@ -63,7 +84,7 @@ func changedPut(change func([]byte) []byte) putFunc {
 
 func forgetsEmpty(ctx context.Context, m *memory, key string, r io.Reader) error {
 	err := m.Put(ctx, key, r)
-	if len(m.objects[key]) == 0 {
+	if len(m.objects[key].data) == 0 {
 		m.drop(key)
 	}
 	return err
@@ -153,6 +174,24 @@ func takesAnyKey(_ context.Context, m *memory, key string, r io.Reader) error {
 	return err
 }
 
+func believesSize(ctx context.Context, m *memory, key string, r io.Reader) error {
+	if s, ok := r.(storage.Sized); ok {
+		r = io.LimitReader(r, s.MaxSize())
+	}
+	err := m.Put(ctx, key, r)
+	if len(m.objects[key].data) == 0 {
+		m.drop(key)
+	}
+	return err
+}
+
+func shortKeys(ctx context.Context, m *memory, key string, r io.Reader) error {
+	if len(key) > 512 {
+		return errors.New("File name too long")
+	}
+	return m.Put(ctx, key, r)
+}
+
 func opensDirectory(ctx context.Context, m *memory, key string) (io.ReadCloser, error) {
 	if key == "a" {
 		return io.NopCloser(strings.NewReader("")), nil
@@ -166,6 +205,24 @@ func opensNothing(ctx context.Context, m *memory, key string) (io.ReadCloser, er
 		err = errors.New("file does not exist")
 	}
 	return r, err
+}
+
+func opensCancelled(_ context.Context, m *memory, key string) (io.ReadCloser, error) {
+	return m.Open(context.Background(), key)
+}
+
+// endsCancelled takes the end of the context for the end of the object.
+func endsCancelled(ctx context.Context, m *memory, key string) (io.ReadCloser, error) {
+	r, err := m.Open(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(readerFunc(func(p []byte) (int, error) {
+		if ctx.Err() != nil {
+			return 0, io.EOF
+		}
+		return r.Read(p)
+	})), nil
 }
 
 type listFunc = func(ctx context.Context, m *memory, prefix string, yield func(storage.Object, error) bool)

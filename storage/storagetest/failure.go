@@ -77,6 +77,7 @@ var badKeys = []string{
 	"", ".", "..", "/", "//", "a//b", "/a", "a/", "a/../b", "../a", "a/..", "a/./b", "./a",
 	".a", ".a/b", "a/.b", "a/.b/c", "a b", "a\\b", "a:b", "a\nb", "a\x00b", "a*", "a?b", "a%2fb", "é",
 	strings.Repeat("k", 256), "a/" + strings.Repeat("k", 256) + "/b",
+	strings.Repeat("k", 255) + "/" + strings.Repeat("l", 255) + "/" + strings.Repeat("m", 189), // 701 bytes
 }
 
 func invalidKeys(t testing.TB, s storage.Store) {
@@ -90,6 +91,9 @@ func invalidKeys(t testing.TB, s storage.Store) {
 		}
 		if !errors.Is(err, storage.ErrInvalidKey) {
 			t.Errorf("open %q: %v; want %v", key, err, storage.ErrInvalidKey)
+		}
+		if err := s.Delete(t.Context(), key); !errors.Is(err, storage.ErrInvalidKey) {
+			t.Errorf("delete %q: %v; want %v", key, err, storage.ErrInvalidKey)
 		}
 	}
 	empty(t, s, aKey)

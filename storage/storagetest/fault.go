@@ -1,10 +1,13 @@
 package storagetest
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"iter"
+	"math"
 
 	"github.com/etcdha/etcdha/storage"
 )
@@ -17,6 +20,8 @@ type Fault struct {
 	put  func(ctx context.Context, s storage.Store, key string, r io.Reader) error
 	open func(ctx context.Context, s storage.Store, key string) (io.ReadCloser, error)
 	list func(ctx context.Context, s storage.Store, prefix string) iter.Seq2[storage.Object, error]
+
+	remove func(ctx context.Context, s storage.Store, key string) error
 }
 
 var sound = Fault{
@@ -27,6 +32,7 @@ var sound = Fault{
 	list: func(ctx context.Context, s storage.Store, prefix string) iter.Seq2[storage.Object, error] {
 		return s.List(ctx, prefix)
 	},
+	remove: func(ctx context.Context, s storage.Store, key string) error { return s.Delete(ctx, key) },
 }
 
 // Fail lets an operation return err at once. The store below sees nothing of it.
@@ -42,19 +48,63 @@ func Fail(err error) Fault {
 		list: func(context.Context, storage.Store, string) iter.Seq2[storage.Object, error] {
 			return func(yield func(storage.Object, error) bool) { yield(storage.Object{}, err) }
 		},
+		remove: func(_ context.Context, _ storage.Store, key string) error {
+			return fmt.Errorf("delete %s: %w", key, err)
+		},
 	}
 }
 
 // FailAfter lets a Put read n bytes, store nothing and return err; what an
 // Open returns yields n bytes and then err; a List, n objects and then err.
-// What has less than n fails at its end.
+// What has less than n fails at its end. A Delete fails as with [Fail].
 func FailAfter(n int64, err error) Fault {
 	f := changed(func(r io.Reader) io.Reader {
 		return io.MultiReader(io.LimitReader(r, n), failed{err})
 	})
 	f.name = "fail midway"
 	f.list = firstObjects(n, err)
+	f.remove = Fail(err).remove
 	return f
+}
+
+// FailLate lets an operation be done and then return err, as when the answer
+// of a server is lost. What an Open returns yields everything and then err, and
+// a List all objects and then err. What fails below keeps its own error.
+func FailLate(err error) Fault {
+	f := FailAfter(math.MaxInt64, err)
+	f.name = "fail late"
+	f.put = func(ctx context.Context, s storage.Store, key string, r io.Reader) error {
+		return cmp.Or(s.Put(ctx, key, r), fmt.Errorf("put %s: %w", key, err))
+	}
+	f.remove = func(ctx context.Context, s storage.Store, key string) error {
+		return cmp.Or(s.Delete(ctx, key), fmt.Errorf("delete %s: %w", key, err))
+	}
+	return f
+}
+
+// Hang lets an operation wait until its context is done and return the
+// context's error. The store below sees nothing of it, and a Put reads nothing.
+func Hang() Fault {
+	return Fault{
+		name: "hang",
+		put: func(ctx context.Context, _ storage.Store, key string, _ io.Reader) error {
+			return hang(ctx, "put "+key)
+		},
+		open: func(ctx context.Context, _ storage.Store, key string) (io.ReadCloser, error) {
+			return nil, hang(ctx, "open "+key)
+		},
+		list: func(ctx context.Context, _ storage.Store, prefix string) iter.Seq2[storage.Object, error] {
+			return func(yield func(storage.Object, error) bool) { yield(storage.Object{}, hang(ctx, "list "+prefix)) }
+		},
+		remove: func(ctx context.Context, _ storage.Store, key string) error {
+			return hang(ctx, "delete "+key)
+		},
+	}
+}
+
+func hang(ctx context.Context, what string) error {
+	<-ctx.Done()
+	return fmt.Errorf("%s: %w", what, ctx.Err())
 }
 
 // Truncate lets only the first n bytes of a Put be stored, of an Open be read,
@@ -74,7 +124,26 @@ func Flip(offset int64) Fault {
 	return f
 }
 
-// Lie lets a Put read everything, return nil, and store nothing.
+// Overwrite lets a Put replace what is there, as a server does that ignores the
+// condition of a conditional create. If its reader fails, the old object stays.
+func Overwrite() Fault {
+	return Fault{
+		name: "overwrite",
+		put: func(ctx context.Context, s storage.Store, key string, r io.Reader) error {
+			data, err := io.ReadAll(r)
+			if err != nil {
+				return err
+			}
+			if err := s.Delete(ctx, key); err != nil {
+				return err
+			}
+			return s.Put(ctx, key, bytes.NewReader(data))
+		},
+	}
+}
+
+// Lie lets a Put read everything, return nil, and store nothing; a Delete
+// return nil and remove nothing.
 func Lie() Fault {
 	return Fault{
 		name: "lie",
@@ -82,6 +151,7 @@ func Lie() Fault {
 			_, err := io.Copy(io.Discard, r)
 			return err
 		},
+		remove: func(context.Context, storage.Store, string) error { return nil },
 	}
 }
 

@@ -15,10 +15,11 @@ type Op string
 
 // The operations of a store, and all of them together.
 const (
-	Any  Op = "any"
-	Put  Op = "put"
-	Open Op = "open"
-	List Op = "list"
+	Any    Op = "any"
+	Put    Op = "put"
+	Open   Op = "open"
+	List   Op = "list"
+	Delete Op = "delete"
 )
 
 // Faulty is a store in which chosen operations go wrong; see [Faulty.On]. All
@@ -49,13 +50,18 @@ func NewFaulty(s storage.Store) *Faulty {
 // each if nth is 0. Of several for one operation the first planned happens.
 // A fault that this operation cannot have is a panic.
 func (f *Faulty) On(op Op, nth int, fault Fault) {
-	all := op == Any
-	if fault.put == nil && (all || op == Put) || fault.open == nil && (all || op == Open) || fault.list == nil && (all || op == List) {
+	if !fault.isFor(op) {
 		panic(fmt.Sprintf("storagetest: %s cannot %s", op, fault.name))
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.plan = append(f.plan, planned{op, nth, fault})
+}
+
+func (f Fault) isFor(op Op) bool {
+	can := map[Op]bool{Put: f.put != nil, Open: f.open != nil, List: f.list != nil, Delete: f.remove != nil}
+	can[Any] = can[Put] && can[Open] && can[List] && can[Delete]
+	return can[op]
 }
 
 // Count returns how many operations of a kind there have been.
@@ -92,6 +98,37 @@ func (f *Faulty) Open(ctx context.Context, key string) (io.ReadCloser, error) {
 // List counts as one [List], whether it is iterated or not.
 func (f *Faulty) List(ctx context.Context, prefix string) iter.Seq2[storage.Object, error] {
 	return f.next(List).list(ctx, f.below, prefix)
+}
+
+// Delete counts as one [Delete].
+func (f *Faulty) Delete(ctx context.Context, key string) error {
+	return f.next(Delete).remove(ctx, f.below, key)
+}
+
+// Store returns f as a [storage.Locker] and a [storage.Sweeper] too, where the
+// store below is one. What these do is neither counted nor goes wrong.
+func (f *Faulty) Store() storage.Store {
+	locker, locks := f.below.(storage.Locker)
+	sweeper, sweeps := f.below.(storage.Sweeper)
+	switch {
+	case locks && sweeps:
+		return struct {
+			*Faulty
+			storage.Locker
+			storage.Sweeper
+		}{f, locker, sweeper}
+	case locks:
+		return struct {
+			*Faulty
+			storage.Locker
+		}{f, locker}
+	case sweeps:
+		return struct {
+			*Faulty
+			storage.Sweeper
+		}{f, sweeper}
+	}
+	return f
 }
 
 // String is that of the store below.

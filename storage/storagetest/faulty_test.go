@@ -1,13 +1,14 @@
 package storagetest_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/etcdha/etcdha/storage"
 	"github.com/etcdha/etcdha/storage/file"
@@ -18,7 +19,7 @@ var errDisk = errors.New("the disk is on fire")
 
 // Without a plan, a faulty store is as good as the one below it.
 func TestFaultyKeepsTheContract(t *testing.T) {
-	storagetest.Run(t, func(t *testing.T) storage.Store { return storagetest.NewFaulty(openDir(t)) })
+	storagetest.Run(t, func(t *testing.T) storage.Store { return storagetest.NewFaulty(openDir(t)).Store() })
 }
 
 func TestFailEachOperationInTurn(t *testing.T) {
@@ -27,6 +28,7 @@ func TestFailEachOperationInTurn(t *testing.T) {
 		failed += outcome("put b", s.Put(t.Context(), "b", strings.NewReader("content of b")))
 		_, err := s.Open(t.Context(), "a")
 		failed += outcome("open a", err)
+		failed += outcome("delete b", s.Delete(t.Context(), "b"))
 		for _, err := range s.List(t.Context(), "") {
 			if err != nil {
 				failed += outcome("list", err)
@@ -38,12 +40,12 @@ func TestFailEachOperationInTurn(t *testing.T) {
 	if failed := run(counting); failed != "" {
 		t.Fatalf("without a fault: %s", failed)
 	}
-	for op, want := range map[storagetest.Op]int{storagetest.Any: 4, storagetest.Put: 2, storagetest.Open: 1, storagetest.List: 1} {
+	for op, want := range map[storagetest.Op]int{storagetest.Any: 5, storagetest.Put: 2, storagetest.Open: 1, storagetest.Delete: 1, storagetest.List: 1} {
 		if n := counting.Count(op); n != want {
 			t.Errorf("count of %s is %d, want %d", op, n, want)
 		}
 	}
-	for i, want := range []string{"put a: the disk is on fire; open a: no such object; ", "put b: the disk is on fire; ", "open a: the disk is on fire; ", "list: the disk is on fire; "} {
+	for i, want := range []string{"put a: the disk is on fire; open a: no such object; ", "put b: the disk is on fire; ", "open a: the disk is on fire; ", "delete b: the disk is on fire; ", "list: the disk is on fire; "} {
 		s := storagetest.NewFaulty(openDir(t))
 		s.On(storagetest.Any, i+1, storagetest.Fail(errDisk))
 		if failed := run(s); failed != want {
@@ -64,98 +66,49 @@ func outcome(what string, err error) string {
 	return fmt.Sprintf("%s: %v; ", what, err)
 }
 
-func TestFaultsOfPut(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		fault  storagetest.Fault
-		err    error
-		read   int // bytes of the content
-		stored string
-	}{
-		{"fail", storagetest.Fail(errDisk), errDisk, 0, "nothing"},
-		{"fail midway", storagetest.FailAfter(4, errDisk), errDisk, 4, "nothing"},
-		{"fail at the end", storagetest.FailAfter(100, errDisk), errDisk, 10, "nothing"},
-		{"lie", storagetest.Lie(), nil, 10, "nothing"},
-		{"truncate", storagetest.Truncate(4), nil, 10, "0123"},
-		{"flip", storagetest.Flip(4), nil, 10, "0123556789"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			below := openDir(t)
-			s := storagetest.NewFaulty(below)
-			s.On(storagetest.Put, 2, c.fault)
-			put(t, s, "first", "0123456789")
-			r := strings.NewReader("0123456789")
-			if err := s.Put(t.Context(), "second", r); !errors.Is(err, c.err) {
-				t.Errorf("put: %v; want %v", err, c.err)
-			}
-			put(t, s, "third", "0123456789")
-			if read := 10 - r.Len(); read != c.read {
-				t.Errorf("%d bytes were read, want %d", read, c.read)
-			}
-			for key, want := range map[string]string{"first": "0123456789", "second": c.stored, "third": "0123456789"} {
-				if is := contentOf(t, below, key); is != want {
-					t.Errorf("%s holds %q, want %q", key, is, want)
-				}
-			}
-		})
-	}
-}
+// locking is a store that keeps objects locked.
+type locking struct{ storage.Store }
 
-func TestFaultsOfOpen(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		fault storagetest.Fault
-		err   error
-		read  string
-	}{
-		{"fail", storagetest.Fail(errDisk), errDisk, "nothing"},
-		{"fail midway", storagetest.FailAfter(4, errDisk), errDisk, "0123"},
-		{"truncate", storagetest.Truncate(4), nil, "0123"},
-		{"flip the first", storagetest.Flip(0), nil, "1123456789"},
-		{"flip the last", storagetest.Flip(9), nil, "0123456788"},
-		{"flip none", storagetest.Flip(10), nil, "0123456789"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := storagetest.NewFaulty(openDir(t))
-			s.On(storagetest.Open, 1, c.fault)
-			put(t, s, "key", "0123456789")
-			if is, err := openAndRead(t, s, "key"); is != c.read || !errors.Is(err, c.err) {
-				t.Errorf("read %q, %v; want %q, %v", is, err, c.read, c.err)
-			}
-			if is := contentOf(t, s, "key"); is != "0123456789" {
-				t.Errorf("then %q", is)
-			}
-		})
-	}
-}
+func (locking) Lock(_ context.Context, key string) (string, error) { return key + " is locked", nil }
 
-func TestFaultsOfList(t *testing.T) {
+// A faulty store can what the one below can, and does not claim more.
+func TestFaultyIsWhatItsStoreIs(t *testing.T) {
+	sweeping := openDir(t)
+	plain := struct{ storage.Store }{sweeping}
+	both := struct {
+		locking
+		storage.Sweeper
+	}{locking{plain}, sweeping.(storage.Sweeper)}
 	for _, c := range []struct {
-		name  string
-		fault storagetest.Fault
-		err   error
-		keys  []string
+		name          string
+		below         storage.Store
+		locks, sweeps bool
 	}{
-		{"fail", storagetest.Fail(errDisk), errDisk, nil},
-		{"fail midway", storagetest.FailAfter(2, errDisk), errDisk, []string{"a", "b"}},
-		{"fail at the end", storagetest.FailAfter(100, errDisk), errDisk, []string{"a", "b", "c"}},
-		{"truncate", storagetest.Truncate(2), nil, []string{"a", "b"}},
+		{"neither", plain, false, false}, {"a sweeper", sweeping, false, true},
+		{"a locker", locking{plain}, true, false}, {"both", both, true, true},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := storagetest.NewFaulty(openDir(t))
-			s.On(storagetest.List, 2, c.fault)
-			for _, key := range []string{"a", "b", "c"} {
-				put(t, s, key, "content")
+		faulty := storagetest.NewFaulty(c.below)
+		s := faulty.Store()
+		locker, locks := s.(storage.Locker)
+		sweeper, sweeps := s.(storage.Sweeper)
+		if locks != c.locks || sweeps != c.sweeps {
+			t.Errorf("%s: locker %v, sweeper %v", c.name, locks, sweeps)
+			continue
+		}
+		if locks {
+			if lock, err := locker.Lock(t.Context(), "key"); lock != "key is locked" || err != nil {
+				t.Errorf("%s: lock is %q, %v", c.name, lock, err)
 			}
-			for nth, want := range []struct {
-				keys []string
-				err  error
-			}{{[]string{"a", "b", "c"}, nil}, {c.keys, c.err}, {[]string{"a", "b", "c"}, nil}} {
-				if keys, err := keysOf(t, s); !slices.Equal(keys, want.keys) || !errors.Is(err, want.err) {
-					t.Errorf("listing %d: %q, %v; want %q, %v", nth+1, keys, err, want.keys, want.err)
-				}
+		}
+		if sweeps {
+			if left, err := sweeper.Leftovers(t.Context(), time.Now()); len(left) > 0 || err != nil {
+				t.Errorf("%s: leftovers are %v, %v", c.name, left, err)
 			}
-		})
+		}
+		faulty.On(storagetest.Delete, 0, storagetest.Fail(errDisk))
+		if err := s.Delete(t.Context(), "key"); !errors.Is(err, errDisk) || faulty.Count(storagetest.Any) != 1 {
+			t.Errorf("%s: delete: %v; want %v", c.name, err, errDisk)
+		}
 	}
 }
 
@@ -183,6 +136,8 @@ func TestMeaninglessFaultsPanic(t *testing.T) {
 		{storagetest.List, storagetest.Flip(1), "storagetest: list cannot have a bit flipped"},
 		{storagetest.Open, storagetest.Lie(), "storagetest: open cannot lie"},
 		{storagetest.Any, storagetest.Lie(), "storagetest: any cannot lie"},
+		{storagetest.Delete, storagetest.Truncate(1), "storagetest: delete cannot be truncated"},
+		{storagetest.List, storagetest.Overwrite(), "storagetest: list cannot overwrite"},
 	} {
 		func() {
 			defer func() {

@@ -10,20 +10,27 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/etcdha/etcdha/storage"
 )
 
-// memory is the simplest store that keeps the contract.
+// memory is the simplest store that keeps the contract. It locks nothing and
+// leaves nothing to sweep.
 type memory struct {
 	mu      sync.Mutex
-	objects map[string][]byte
+	objects map[string]stored
 
 	looked sync.WaitGroup // those who race for one key, for a broken store
 }
 
+type stored struct {
+	data []byte
+	at   time.Time
+}
+
 func newMemory() *memory {
-	m := &memory{objects: map[string][]byte{}}
+	m := &memory{objects: map[string]stored{}}
 	m.looked.Add(racers)
 	return m
 }
@@ -43,21 +50,24 @@ func (m *memory) Put(ctx context.Context, key string, r io.Reader) error {
 	if _, ok := m.objects[key]; ok {
 		return fmt.Errorf("put %s: %w", key, storage.ErrExist)
 	}
-	m.objects[key] = data
+	m.objects[key] = stored{data, time.Now()}
 	return nil
 }
 
-func (m *memory) Open(_ context.Context, key string) (io.ReadCloser, error) {
+func (m *memory) Open(ctx context.Context, key string) (io.ReadCloser, error) {
 	if err := storage.CheckKey(key); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	data, ok := m.objects[key]
+	object, ok := m.objects[key]
 	if !ok {
 		return nil, fmt.Errorf("open %s: %w", key, storage.ErrNotExist)
 	}
-	return io.NopCloser(bytes.NewReader(data)), nil
+	return io.NopCloser(bytes.NewReader(object.data)), nil
 }
 
 func (m *memory) List(ctx context.Context, prefix string) iter.Seq2[storage.Object, error] {
@@ -74,12 +84,28 @@ func (m *memory) List(ctx context.Context, prefix string) iter.Seq2[storage.Obje
 	}
 }
 
+func (m *memory) Delete(ctx context.Context, key string) error {
+	if err := storage.CheckKey(key); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.drop(key)
+	return nil
+}
+
+func (m *memory) Lock(context.Context, string) (string, error) { return "", nil }
+
+func (m *memory) Leftovers(context.Context, time.Time) ([]storage.Leftover, error) { return nil, nil }
+
 func (m *memory) sorted() []storage.Object {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var objects []storage.Object
 	for _, key := range slices.Sorted(maps.Keys(m.objects)) {
-		objects = append(objects, storage.Object{Key: key, Size: int64(len(m.objects[key]))})
+		o := m.objects[key]
+		objects = append(objects, storage.Object{Key: key, Size: int64(len(o.data)), Modified: o.at})
 	}
 	return objects
 }
@@ -88,7 +114,7 @@ func (m *memory) sorted() []storage.Object {
 func (m *memory) keep(key string, data []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.objects[key] = data
+	m.objects[key] = stored{data, time.Now()}
 }
 
 func (m *memory) drop(key string) {

@@ -16,7 +16,9 @@ var putChecks = []check{
 	{"an object comes back as it was put", comesBack},
 	{"an empty object is an object", emptyObject},
 	{"an object of several parts comes back whole", severalParts},
+	{"a reader may be mistaken about its size", mistakenSize},
 	{"an element may have 255 characters", longElement},
+	{"a key may have 700 bytes", longKey},
 	{"an object is never overwritten", neverOverwritten},
 	{"of many puts of one key exactly one wins", oneWinner},
 	{"many keys can be put at once", manyKeys},
@@ -46,10 +48,35 @@ func severalParts(t testing.TB, s storage.Store) {
 	holds(t, s, aKey, content(1, size))
 }
 
+// sized says how much it yields, and may be mistaken.
+type sized struct {
+	io.Reader
+	max int64
+}
+
+func (s sized) MaxSize() int64 { return s.max }
+
+func mistakenSize(t testing.TB, s storage.Store) {
+	const size = 2*part + 1
+	for i, said := range []int64{0, 1, size - 1, size, size + 1, 64 << 30} {
+		key := fmt.Sprintf("sized/%d", i)
+		put(t, s, key, sized{content(byte(i), size), said})
+		holds(t, s, key, content(byte(i), size))
+	}
+}
+
 func longElement(t testing.TB, s storage.Store) {
 	key := strings.Repeat("k", 255) + "/" + strings.Repeat("l", 255)
 	put(t, s, key, content(1, 10))
 	holds(t, s, key, content(1, 10))
+}
+
+func longKey(t testing.TB, s storage.Store) {
+	key := strings.Repeat("k", 255) + "/" + strings.Repeat("l", 255) + "/" + strings.Repeat("m", 188)
+	put(t, s, key, content(1, 10))
+	holds(t, s, key, content(1, 10))
+	remove(t, s, key)
+	empty(t, s, key)
 }
 
 func neverOverwritten(t testing.TB, s storage.Store) {

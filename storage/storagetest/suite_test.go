@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/etcdha/etcdha/storage"
 )
@@ -84,6 +85,10 @@ type broken struct {
 	put  func(ctx context.Context, m *memory, key string, r io.Reader) error
 	open func(ctx context.Context, m *memory, key string) (io.ReadCloser, error)
 	list func(ctx context.Context, m *memory, prefix string, yield func(storage.Object, error) bool)
+
+	remove func(ctx context.Context, m *memory, key string) error
+	lock   string
+	left   func(m *memory) []storage.Leftover
 }
 
 func (b broken) Put(ctx context.Context, key string, r io.Reader) error {
@@ -105,4 +110,20 @@ func (b broken) List(ctx context.Context, prefix string) iter.Seq2[storage.Objec
 		return b.memory.List(ctx, prefix)
 	}
 	return func(yield func(storage.Object, error) bool) { b.list(ctx, b.memory, prefix, yield) }
+}
+
+func (b broken) Delete(ctx context.Context, key string) error {
+	if b.remove == nil {
+		return b.memory.Delete(ctx, key)
+	}
+	return b.remove(ctx, b.memory, key)
+}
+
+func (b broken) Lock(context.Context, string) (string, error) { return b.lock, nil }
+
+func (b broken) Leftovers(context.Context, time.Time) ([]storage.Leftover, error) {
+	if b.left == nil {
+		return nil, nil
+	}
+	return b.left(b.memory), nil
 }

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,20 +33,31 @@ func Run(ctx context.Context, args []string, version string) error {
 		etcdmain.Main(append([]string{"etcd"}, args[2:]...))
 		return nil
 	}
-	unsetEmpty()
+	if err := unsetEmpty(); err != nil {
+		return err
+	}
 	app := newApp(version)
 	return app.RunContext(ctx, intersperse(app, args))
 }
 
+// protecting are the variables that must not be empty: a Secret that is missing
+// where it is mounted would turn protection off in silence.
+var protecting = []string{"ETCDHA_ENCRYPT_TO", "ETCDHA_RECIPIENTS_FILE", "ETCDHA_SIGN_KEY", "ETCDHA_VERIFY_KEY", "ETCDHA_S3_SSE", "ETCDHA_S3_LOCK_MODE"}
+
 // unsetEmpty makes an empty variable the same as none, so that it does not
 // hide etcdctl's of the same flag.
-func unsetEmpty() {
+func unsetEmpty() error {
 	for _, variable := range os.Environ() {
 		name, value, _ := strings.Cut(variable, "=")
-		if value == "" && (strings.HasPrefix(name, "ETCDHA_") || strings.HasPrefix(name, "ETCDCTL_")) {
-			_ = os.Unsetenv(name) // fails only for names that no environment has
+		if value != "" || !strings.HasPrefix(name, "ETCDHA_") && !strings.HasPrefix(name, "ETCDCTL_") {
+			continue
 		}
+		if slices.Contains(protecting, name) {
+			return fail.WithHint(fail.Usagef("%s is set to nothing", name), "unset it to go without what it asks for")
+		}
+		_ = os.Unsetenv(name) // fails only for names that no environment has
 	}
+	return nil
 }
 
 func newApp(version string) *cli.App {
@@ -59,10 +71,12 @@ func newApp(version string) *cli.App {
 		HideVersion:          true,
 		HideHelpCommand:      true,
 		EnableBashCompletion: true,
-		Writer:               os.Stdout,
-		ErrWriter:            os.Stderr,
-		ExitErrHandler:       func(*cli.Context, error) {}, // main decides
-		Action:               group,
+
+		DisableSliceFlagSeparator: true, // a comma may be part of a directory's name
+		Writer:                    os.Stdout,
+		ErrWriter:                 os.Stderr,
+		ExitErrHandler:            func(*cli.Context, error) {}, // main decides
+		Action:                    group,
 		Commands: []*cli.Command{
 			demoCommand(),
 			{
@@ -70,10 +84,12 @@ func newApp(version string) *cli.App {
 				Usage:  "take, prove and look at snapshots",
 				Action: group,
 				Subcommands: []*cli.Command{
-					saveCommand(), statusCommand(), verifyCommand(), listCommand(), getCommand(), etcdctlRestoreCommand(),
+					saveCommand(), statusCommand(), verifyCommand(), listCommand(), getCommand(), copyCommand(),
+					pruneCommand(), holdCommand(), releaseCommand(), etcdctlRestoreCommand(),
 				},
 			},
 			restoreCommand(),
+			storageCommand(),
 			completionCommand(),
 			versionCommand(),
 		},

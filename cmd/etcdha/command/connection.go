@@ -65,7 +65,7 @@ func connection(c *cli.Context, log *slog.Logger) (etcdclient.Config, error) {
 		InsecureTransport:  c.Bool("insecure-transport"),
 		User:               c.String("user"),
 	}
-	for _, endpoint := range c.StringSlice("endpoints") {
+	for _, endpoint := range strings.Split(strings.Join(c.StringSlice("endpoints"), ","), ",") {
 		if endpoint = strings.TrimSpace(endpoint); endpoint != "" {
 			config.Endpoints = append(config.Endpoints, endpoint)
 		}

@@ -141,13 +141,14 @@ func (d *demo) save(ctx context.Context) error {
 	}
 	stopWrites := d.writer.keepWriting(ctx)
 	saved, err := snapshot.Save(ctx, snapshot.SaveOptions{
-		Member: member, Catalog: d.catalog, Now: now, Random: random, Log: newLog(d.c), Version: d.c.App.Version,
+		Member: member, Catalogs: []*snapshot.Catalog{d.catalog}, Now: now, Random: random, Log: newLog(d.c), Version: d.c.App.Version,
 	})
 	writes, writeErr := stopWrites()
 	if err = errors.Join(err, writeErr); err != nil {
 		return err
 	}
-	d.backup = saved.Backup
+	d.backup = saved.Stores[0].Backup
+	printCheck(d.w, saved.Stores[0].Check)
 	printChecks(d.w, saved.Checks)
 	d.line("%s, streamed from %s, a %s", d.backup.ID, member.Name, role(member))
 	d.line("revision %d, %d keys, %s stored as %s; %d writes were acknowledged meanwhile",

@@ -157,13 +157,18 @@ func quote(s string) string {
 }
 
 // storeArgs repeats for a command to type next what the environment does not say.
-func storeArgs(c *cli.Context) string {
+func storeArgs(c *cli.Context, url string) string {
 	s := ""
-	if url := c.String("store"); url != os.Getenv("ETCDHA_STORE") {
+	if url != os.Getenv("ETCDHA_STORE") {
 		s = " --store " + quote(url)
 	}
 	if name := c.String("cluster"); name != "default" && name != os.Getenv("ETCDHA_CLUSTER") {
 		s += " --cluster " + quote(name)
+	}
+	for _, name := range c.StringSlice("identity") {
+		if name != os.Getenv("ETCDHA_IDENTITY") {
+			s += " --identity " + quote(name)
+		}
 	}
 	return s
 }

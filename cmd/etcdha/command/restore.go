@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -19,7 +20,7 @@ const (
 )
 
 func restoreFlags() []cli.Flag {
-	return append(append([]cli.Flag{
+	return slices.Concat([]cli.Flag{
 		&cli.StringFlag{Name: "data-dir", Usage: "`DIR` of the new member: new, empty, or holding only lost+found (default: NAME.etcd)"},
 		&cli.StringFlag{Name: "wal-dir", Usage: "`DIR` of its WAL (default: in --data-dir)"},
 		&cli.StringFlag{Name: "name", Value: defaultName, Usage: "`NAME` of the new member"},
@@ -34,7 +35,7 @@ func restoreFlags() []cli.Flag {
 		&cli.StringFlag{Name: "apiserver", Usage: "`URL` of a kube-apiserver that must not answer, with --kubernetes"},
 		&cli.BoolFlag{Name: "apiserver-stopped", Usage: "go on although a kube-apiserver seems to run"},
 		&cli.StringFlag{Name: "owner", Usage: "`USER[:GROUP]` of the result (default: the owner of --data-dir)"},
-	}, storeFlags()...), connectionFlags()...)
+	}, storeFlags(), connectionFlags())
 }
 
 func restoreCommand() *cli.Command {

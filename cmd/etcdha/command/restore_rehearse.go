@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,13 +19,13 @@ func rehearseCommand() *cli.Command {
 		Name:      "rehearse",
 		Usage:     "restore into a throwaway cluster, compare every member, discard it",
 		ArgsUsage: "FILE|ID",
-		Flags: append(append([]cli.Flag{
+		Flags: slices.Concat([]cli.Flag{
 			&cli.IntFlag{Name: "members", Value: 3, Usage: "`N` members: 1, 3 or 5"},
 			&cli.StringFlag{Name: "etcd", Usage: "etcd `BINARY` to run (default: the etcd built into etcdha)"},
 			&cli.BoolFlag{Name: "kubernetes", Usage: "rehearse the restore with a bumped revision too"},
 			&cli.BoolFlag{Name: "keep", Usage: "leave the cluster running until interrupted"},
 			writeOutFlag(), spoolFlag(),
-		}, storeFlags()...), connectionFlags()...),
+		}, storeFlags(), connectionFlags()),
 		Action: rehearse,
 	}
 }
@@ -102,6 +103,9 @@ func rehearseSource(ctx context.Context, src *source, o rehearsal.Options) (snap
 	if in.Checks.Err() != nil {
 		return in.Checks, nil, nil
 	}
+	if err := in.readable(); err != nil {
+		return nil, nil, err
+	}
 	checks, logs, err := rehearsal.Run(ctx, rehearsal.Snapshot{ReaderAt: in.plain, Size: in.size, DB: in.DB, Report: in.Report}, o)
 	return append(in.Checks, checks...), logs, err
 }
@@ -109,7 +113,7 @@ func rehearseSource(ctx context.Context, src *source, o rehearsal.Options) (snap
 func printRehearsed(c *cli.Context, src *source, took time.Duration) {
 	w := c.App.Writer
 	fmt.Fprintf(w, "\n%s in %.1f s: a recovery takes about as long, and the deciding\n", paint(w, green, "Restored and compared"), took.Seconds())
-	printNext(w, "etcdha restore %s --data-dir DIR --name NAME --initial-cluster NAME=PEER-URL,...%s", quote(src.name), storeArgs(c))
+	printNext(w, "etcdha restore %s --data-dir DIR --name NAME --initial-cluster NAME=PEER-URL,...%s", quote(src.name), storeArgs(c, c.String("store")))
 }
 
 // keep shows how to reach the cluster and waits for the interrupt.

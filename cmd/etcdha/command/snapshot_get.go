@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -13,12 +14,12 @@ func getCommand() *cli.Command {
 		Name:      "get",
 		Usage:     "write a backup as the plain snapshot that etcdutl takes",
 		ArgsUsage: "ID FILE",
-		Flags:     append(storeFlags(), connectionFlags()...),
+		Flags:     slices.Concat(storeFlags(), connectionFlags()),
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 2 {
 				return fail.WithHint(fail.Usagef("snapshot get takes two arguments: ID FILE"), "etcdha snapshot get latest snapshot.db")
 			}
-			catalog, err := openCatalog(c, false)
+			catalog, err := openCatalog(c)
 			if err != nil {
 				return err
 			}

@@ -27,6 +27,7 @@ func listCommand() *cli.Command {
 
 type listed struct {
 	*snapshot.Manifest
+	Held         bool             `json:"held"`
 	Verification *snapshot.Report `json:"verification,omitempty"` // the latest
 	Rehearsal    *snapshot.Report `json:"rehearsal,omitempty"`    // the latest
 }
@@ -38,7 +39,7 @@ func list(c *cli.Context) error {
 	if err := checkWriteOut(c); err != nil {
 		return err
 	}
-	catalog, err := openCatalog(c, false)
+	catalog, err := openCatalog(c)
 	if err != nil {
 		return err
 	}
@@ -52,7 +53,7 @@ func list(c *cli.Context) error {
 	group.SetLimit(parallelReports)
 	for i, b := range backups {
 		group.Go(func() (err error) {
-			rows[i].Manifest = b.Manifest
+			rows[i].Manifest, rows[i].Held = b.Manifest, b.Held()
 			if rows[i].Verification, err = report(ctx, log, catalog, b, snapshot.ReportVerification); err == nil {
 				rows[i].Rehearsal, err = report(ctx, log, catalog, b, snapshot.ReportRehearsal)
 			}
@@ -94,7 +95,7 @@ func noBackups(ctx context.Context, log *slog.Logger, catalog *snapshot.Catalog)
 // hide the backups.
 func report(ctx context.Context, log *slog.Logger, catalog *snapshot.Catalog, b *snapshot.Backup, kind string) (*snapshot.Report, error) {
 	r, err := catalog.LatestReport(ctx, b, kind)
-	if errors.Is(err, fail.ErrVerification) {
+	if errors.Is(err, fail.ErrVerification) || errors.Is(err, snapshot.ErrNewerFormat) {
 		log.Warn("report not readable", "id", b.ID, "error", err)
 		return nil, nil
 	}
@@ -116,6 +117,9 @@ func printList(w io.Writer, rows []listed) error {
 		if r.Kind != snapshot.KindOrdinary {
 			id += " (" + r.Kind + ")"
 		}
+		if r.Held {
+			id += " (held)"
+		}
 		fmt.Fprintf(tab, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\n", id, r.Revision, r.TotalKeys, size(r.DB.Size), size(r.Stored.Size),
 			r.HashKV.Live, proven(r.Verification), proven(r.Rehearsal))
 	}
@@ -126,6 +130,8 @@ func proven(r *snapshot.Report) string {
 	switch {
 	case r == nil:
 		return "-"
+	case r.Passed && !r.Reached(snapshot.RungStructure):
+		return r.Time.UTC().Format("2006-01-02 15:04Z") + " (stored bytes only)"
 	case r.Passed:
 		return r.Time.UTC().Format("2006-01-02 15:04Z")
 	}

@@ -1,12 +1,18 @@
 package command
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/snapshot"
+	"github.com/etcdha/etcdha/storage"
+	"github.com/etcdha/etcdha/storage/seal"
 )
 
 func saveCommand() *cli.Command {
@@ -15,15 +21,28 @@ func saveCommand() *cli.Command {
 		Usage:     "stream a snapshot from a member, prove it, and keep it",
 		ArgsUsage: "[FILE]",
 		Description: `FILE gets byte for byte what etcdctl would write, replaced atomically once it is
-proven. --store keeps a backup in a catalog: compressed, with a manifest.`,
-		Flags: append(append([]cli.Flag{
+proven. --store keeps a backup in a catalog: compressed, with a manifest, and
+encrypted if --encrypt-to says to whom. Several stores and a FILE get the same
+snapshot from one stream, and one that fails harms no other.`,
+		Flags: slices.Concat([]cli.Flag{
 			&cli.BoolFlag{Name: "no-clobber", Usage: "refuse to replace FILE"},
 			&cli.StringFlag{Name: "live-hash", Value: string(snapshot.LiveAuto), Usage: "compare with the live member: on, off, or auto, where a store gets it and it takes under a second"},
 			&cli.BoolFlag{Name: "emergency", Usage: "save what one survivor has, without a leader; marked, and never \"latest\""},
 			spoolFlag(),
 			&cli.StringFlag{Name: "write-out", Aliases: []string{"w"}, Hidden: true}, // etcdctl has it here, to no effect
-		}, storeFlags()...), connectionFlags()...),
+			&cli.StringSliceFlag{Name: "store", Usage: "`URL` or directory that gets a backup; may be repeated", EnvVars: []string{"ETCDHA_STORE"}, Category: categoryStore},
+		}, sealFlags(), catalogFlags(), s3Flags(), connectionFlags()),
 		Action: save,
+	}
+}
+
+func sealFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "encrypt-to", Usage: "`RECIPIENT` that can open the backup: age1..., ssh-ed25519 ... or ssh-rsa ...; may be repeated", EnvVars: []string{"ETCDHA_ENCRYPT_TO"}, Category: categorySeal},
+		&cli.StringSliceFlag{Name: "recipients-file", Usage: "`FILE` of such recipients, one a line; may be repeated", EnvVars: []string{"ETCDHA_RECIPIENTS_FILE"}, Category: categorySeal},
+		&cli.StringFlag{Name: "sign-key", Usage: "`FILE` with an Ed25519 private key (PEM) that signs the manifest", EnvVars: []string{"ETCDHA_SIGN_KEY"}, Category: categorySeal},
+		&cli.StringFlag{Name: "compress", Value: string(seal.Zstd), Usage: "zstd or none", EnvVars: []string{"ETCDHA_COMPRESS"}, Category: categorySeal},
+		&cli.IntFlag{Name: "compress-level", Value: 1, Usage: "zstd's `LEVEL`, 1 to 22: more takes longer and gains little", EnvVars: []string{"ETCDHA_COMPRESS_LEVEL"}, Category: categorySeal},
 	}
 }
 
@@ -36,7 +55,11 @@ func save(c *cli.Context) error {
 		Now:       now, Random: random, Log: newLog(c), Version: c.App.Version,
 		Progress: newProgress(c, "snapshot"),
 	}
-	if err := saveTarget(c, &o); err != nil {
+	if err := checkSave(c, &o); err != nil {
+		return err
+	}
+	urls, lost, err := openStores(c, &o)
+	if err != nil {
 		return err
 	}
 	config, err := connection(c, o.Log)
@@ -53,14 +76,13 @@ func save(c *cli.Context) error {
 	}
 	o.Log.Info("streaming", "member", o.Member.String(), "role", role(o.Member), "size", size(o.Member.Status.DbSize))
 	saved, err := snapshot.Save(c.Context, o)
-	if err != nil {
-		return err
+	if saved != nil {
+		printSaved(c, o, saved, urls)
 	}
-	printSaved(c, o, saved)
-	return nil
+	return errors.Join(err, lost)
 }
 
-func saveTarget(c *cli.Context, o *snapshot.SaveOptions) error {
+func checkSave(c *cli.Context, o *snapshot.SaveOptions) error {
 	switch o.LiveHash {
 	case snapshot.LiveAuto, snapshot.LiveOn, snapshot.LiveOff:
 	default:
@@ -70,12 +92,77 @@ func saveTarget(c *cli.Context, o *snapshot.SaveOptions) error {
 		return fail.Usagef("snapshot save takes one FILE, not %d", c.NArg())
 	}
 	o.File = c.Args().First()
-	if c.String("store") == "" {
-		return nil
+	if err := sealing(c, o); err != nil {
+		return err
 	}
-	var err error
-	o.Catalog, err = openCatalog(c, true)
-	return err
+	if len(c.StringSlice("store")) == 0 && (o.Seal.Recipients != nil || o.SignKey != nil) {
+		return fail.WithHint(fail.Usagef("a FILE is neither encrypted nor signed"), "--store keeps a backup that is")
+	}
+	return nil
+}
+
+// openStores opens the stores, and returns the URLs of those that will get the
+// backup. One that is lost keeps it from no other, and is an error in the end.
+func openStores(c *cli.Context, o *snapshot.SaveOptions) (urls []string, lost, err error) {
+	for _, url := range c.StringSlice("store") {
+		catalog, err := openCatalogAt(c, url, true)
+		if errors.Is(err, storage.ErrUnavailable) {
+			lost = errors.Join(lost, err)
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		o.Catalogs, urls = append(o.Catalogs, catalog), append(urls, url)
+		if o.Seal.Recipients == nil {
+			warnUnencrypted(o.Log, url, catalog.Store)
+		}
+	}
+	if len(urls) == 0 && o.File == "" && lost != nil {
+		return nil, nil, lost
+	}
+	return urls, lost, nil
+}
+
+// warnUnencrypted says of a bucket what everybody knows of a directory.
+func warnUnencrypted(log *slog.Logger, url string, store storage.Store) {
+	if strings.HasPrefix(url, "s3:") {
+		log.Warn("stored unencrypted: whoever can read the bucket has every Secret of the cluster; save with --encrypt-to closes that", "store", store.String())
+	}
+}
+
+// sealing reads how backups are to be stored.
+func sealing(c *cli.Context, o *snapshot.SaveOptions) error {
+	o.Seal.Compression, o.Seal.Level = seal.Compression(c.String("compress")), c.Int("compress-level")
+	recipients := new(seal.Recipients)
+	for _, s := range c.StringSlice("encrypt-to") {
+		if err := recipients.Add(s); err != nil {
+			return fail.As(fail.ErrUsage, fmt.Errorf("--encrypt-to: %w", err))
+		}
+	}
+	for _, name := range c.StringSlice("recipients-file") {
+		if err := recipients.AddFile(name); err != nil {
+			return fail.As(fail.ErrUsage, fmt.Errorf("--recipients-file: %w", err))
+		}
+	}
+	// A file that turns out empty must not mean plain.
+	asked := c.IsSet("encrypt-to") || c.IsSet("recipients-file")
+	if asked && recipients.Len() == 0 {
+		return fail.Usagef("encryption was asked for, and no recipient is given")
+	}
+	if asked {
+		o.Seal.Recipients = recipients
+	}
+	if err := o.Seal.Check(); err != nil {
+		return fail.As(fail.ErrUsage, err)
+	}
+	if name := c.String("sign-key"); name != "" {
+		var err error
+		if o.SignKey, err = snapshot.ReadSignKey(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func role(m *snapshot.Member) string {
@@ -88,23 +175,37 @@ func role(m *snapshot.Member) string {
 	return "follower"
 }
 
-func printSaved(c *cli.Context, o snapshot.SaveOptions, s *snapshot.Saved) {
+func printSaved(c *cli.Context, o snapshot.SaveOptions, s *snapshot.Saved, urls []string) {
 	w := c.App.Writer
-	if o.File != "" {
+	if s.File {
 		fmt.Fprintf(w, "Snapshot saved at %s\n", o.File) // etcdctl's words
 	}
-	if s.Backup != nil {
-		fmt.Fprintf(w, "Backup %s in %s\n", s.Backup.ID, o.Catalog.Store)
+	kept, checks := -1, s.Checks
+	for i, stored := range s.Stores {
+		if stored.Err != nil {
+			fmt.Fprintf(w, "%s in %s\n", paint(w, red, "NO BACKUP"), stored.Catalog.Store)
+			continue
+		}
+		fmt.Fprintf(w, "Backup %s in %s\n", stored.Backup.ID, stored.Catalog.Store)
+		checks = append(snapshot.Checks{stored.Check}, checks...)
+		if kept < 0 {
+			kept = i
+		}
 	}
 	if o.Emergency {
 		fmt.Fprintln(w, paint(w, yellow, "EMERGENCY: it is what one member has, and may lack what others had. A backup of it is never \"latest\""))
 	}
 	fmt.Fprintf(w, "Server version %s\n", o.Member.Status.Version)
 	fmt.Fprintf(w, "\n  %s from %s, a %s: revision %d, %d keys\n", size(s.Size), o.Member, role(o.Member), s.Report.Revision, s.Report.TotalKeys)
-	printChecks(w, s.Checks)
-	if s.Backup != nil {
-		printNext(w, "etcdha restore rehearse %s%s", s.Backup.ID, storeArgs(c))
-	} else {
+	printChecks(w, checks)
+	if kept < 0 {
 		printNext(w, "etcdha restore rehearse %s", quote(o.File))
+		return
 	}
+	b := s.Stores[kept].Backup
+	identity := ""
+	if b.Encryption != nil && len(c.StringSlice("identity")) == 0 {
+		identity = " --identity FILE"
+	}
+	printNext(w, "etcdha restore rehearse %s%s%s", b.ID, storeArgs(c, urls[kept]), identity)
 }

@@ -21,7 +21,7 @@ func statusCommand() *cli.Command {
 		Name:      "status",
 		Usage:     "print what a snapshot holds: etcdutl's fields, and more",
 		ArgsUsage: "FILE|ID",
-		Flags:     append(append([]cli.Flag{writeOutFlag(), spoolFlag()}, storeFlags()...), connectionFlags()...),
+		Flags:     slices.Concat([]cli.Flag{writeOutFlag(), spoolFlag()}, storeFlags(), connectionFlags()),
 		Action:    status,
 	}
 }
@@ -78,8 +78,8 @@ func status(c *cli.Context) error {
 		return err
 	}
 	defer in.close()
-	if in.Report == nil {
-		return in.Checks.Err()
+	if err := in.readable(); err != nil {
+		return err
 	}
 	out := newStatusOutput(in.Report)
 	if done, err := asJSON(c, out); !done {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 
 	"github.com/urfave/cli/v2"
@@ -18,10 +19,10 @@ func verifyCommand() *cli.Command {
 		Name:      "verify",
 		Usage:     "climb the verification ladder: stored bytes, digest, structure, records, live",
 		ArgsUsage: "FILE|ID",
-		Flags: append(append([]cli.Flag{
+		Flags: slices.Concat([]cli.Flag{
 			&cli.GenericFlag{Name: "live", Value: new(liveFlag), Usage: "compare with the member it came from; --live=all: with every member"},
 			writeOutFlag(), spoolFlag(),
-		}, storeFlags()...), connectionFlags()...),
+		}, storeFlags(), connectionFlags()),
 		Action: verify,
 	}
 }
@@ -88,8 +89,10 @@ func verify(c *cli.Context) error {
 	if err := in.Checks.Err(); err != nil {
 		return err
 	}
-	if people(c) {
-		printNext(c.App.Writer, "etcdha restore rehearse %s%s", quote(src.name), storeArgs(c))
+	if people(c) && in.Report == nil {
+		printNext(c.App.Writer, "the same with --identity FILE, to prove more than the stored bytes")
+	} else if people(c) {
+		printNext(c.App.Writer, "etcdha restore rehearse %s%s", quote(src.name), storeArgs(c, c.String("store")))
 	}
 	return nil
 }

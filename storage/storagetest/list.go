@@ -6,25 +6,16 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/etcdha/etcdha/storage"
 )
 
-var openChecks = []check{
-	{"what was never put cannot be opened", neverPut},
-}
-
-func neverPut(t testing.TB, s storage.Store) {
-	absent(t, s, aKey)
-	put(t, s, "a/object", strings.NewReader("content"))
-	for _, key := range []string{"a", "a/objec", "a/object2", "a/object/below", "a/object/below/it", "b/object"} {
-		absent(t, s, key)
-	}
-	holds(t, s, "a/object", strings.NewReader("content"))
-}
-
 var listChecks = []check{
+	{"a listing tells when objects were put", listModified},
+	{"a listing of many pages is complete", listPages},
 	{"a prefix is a string, whatever its slashes", listPrefixes},
 	{"a listing can be left early", leaveList},
 	{"a cancelled listing does not look empty", cancelledList},
@@ -60,14 +51,73 @@ func listPrefixes(t testing.TB, s storage.Store) {
 		put(t, s, listKeys[i], content(1, int64(i)))
 	}
 	for _, prefix := range listedPrefixes() {
-		var want []storage.Object
+		var want []entry
 		for i, key := range listKeys {
 			if strings.HasPrefix(key, prefix) {
-				want = append(want, storage.Object{Key: key, Size: int64(i)})
+				want = append(want, entry{key, int64(i)})
 			}
 		}
 		if listed := list(t, s, prefix); !slices.Equal(listed, want) {
 			t.Errorf("list %q: %v; want %v", prefix, listed, want)
+		}
+	}
+}
+
+// skew is how far the clocks of store and tests may be apart. Some stores keep
+// whole seconds only.
+const skew = 5 * time.Minute
+
+func listModified(t testing.TB, s storage.Store) {
+	before := time.Now().Add(-skew)
+	put(t, s, "a", content(1, 10))
+	put(t, s, "b/c", content(1, part))
+	after := time.Now().Add(skew)
+	n := 0
+	for o, err := range s.List(t.Context(), "") {
+		if err != nil || o.Modified.Before(before) || o.Modified.After(after) {
+			t.Errorf("%s was put at %v, %v; want between %v and %v", o.Key, o.Modified, err, before, after)
+		}
+		n++
+	}
+	if n != 2 {
+		t.Errorf("%d objects are listed, want 2", n)
+	}
+}
+
+// pageKeys are more than one page of a listing, which has 1000 keys on S3.
+const pageKeys = 1234
+
+func listPages(t testing.TB, s storage.Store) {
+	keys := make([]string, pageKeys)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("pages/%d/%d", i%3, i)
+	}
+	const putters = 16
+	var failed atomic.Pointer[error]
+	inParallel(putters, func(p int) {
+		for i := p; i < pageKeys; i += putters {
+			if err := s.Put(t.Context(), keys[i], strings.NewReader(keys[i])); err != nil {
+				failed.Store(&err)
+			}
+		}
+	})
+	if err := failed.Load(); err != nil {
+		t.Fatalf("put: %v", *err)
+	}
+	slices.Sort(keys)
+	for _, prefix := range []string{"", "pages/", "pages/1", "pages/2/1", "pages/2/1232", "pages/3"} {
+		var want []entry
+		for _, key := range keys {
+			if strings.HasPrefix(key, prefix) {
+				want = append(want, entry{key, int64(len(key))})
+			}
+		}
+		listed := list(t, s, prefix)
+		for i := range max(len(listed), len(want)) {
+			if i >= len(listed) || i >= len(want) || listed[i] != want[i] {
+				t.Errorf("list %q: %d objects, want %d; the first difference is at %d", prefix, len(listed), len(want), i)
+				break
+			}
 		}
 	}
 }
