@@ -11,18 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// contender is one program's way to do an operation.
+// contender is one way to do an operation.
 type contender struct {
-	name     string
-	commands [][]string // measured as one
+	name  string
+	steps []pipeline // one after the other, measured as one
+	env   []string   // beside that of every command
 
-	clear   []string // removed before each run and after the last
-	prepare func() error
+	clear    []string // removed before each run and after the last
+	prepare  func() error
+	readBack func(output string) (time.Duration, error) // a part of the time; nil where there is none
 }
 
 // comparison is an operation in etcdha and in etcd's tools.
 type comparison struct {
-	ours, theirs contender // theirs has no commands where there is nothing alike
+	ours, theirs contender // theirs has no steps where there is nothing alike
+	uploads      bool      // to S3: ours has parts of it in memory, for which there is another bound
 }
 
 // result is what the measured runs of a comparison took, round by round.
@@ -33,22 +36,25 @@ type result struct {
 
 // tools are the programs and files of a run.
 type tools struct {
-	o                        *options
-	etcdha, etcdctl, etcdutl string
-	dir                      string
-	snapshot                 string // that etcdctl has saved: what is verified and restored
-	connection               []string
+	o                               *options
+	etcdha, etcdctl, etcdutl, s5cmd string
+	dir                             string
+	snapshot                        string // that etcdctl has saved: what is verified and restored
+	connection                      []string
+	gateway                         *gateway
 }
 
-func newTools(o *options, dir string, m *member) *tools {
+func newTools(o *options, dir string, m *member, g *gateway) *tools {
 	return &tools{
 		o:          o,
 		etcdha:     filepath.Join(o.bin, "etcdha"),
 		etcdctl:    filepath.Join(o.bin, "etcd37", "etcdctl"),
 		etcdutl:    filepath.Join(o.bin, "etcd37", "etcdutl"),
+		s5cmd:      filepath.Join(o.bin, "s5cmd"),
 		dir:        dir,
 		snapshot:   filepath.Join(dir, "etcdctl.db"),
 		connection: m.connectionFlags(),
+		gateway:    g,
 	}
 }
 
@@ -62,13 +68,13 @@ func (t *tools) saves() []comparison {
 	return []comparison{
 		{
 			ours: contender{
-				name:     "snapshot save",
-				commands: [][]string{t.connected(t.etcdha, "snapshot", "save", file)},
-				clear:    []string{file},
+				name:  "snapshot save",
+				steps: []pipeline{{t.connected(t.etcdha, "snapshot", "save", file)}},
+				clear: []string{file},
 			},
 			theirs: contender{
-				name:     "etcdctl snapshot save",
-				commands: [][]string{t.connected(t.etcdctl, "snapshot", "save", t.snapshot)},
+				name:  "etcdctl snapshot save",
+				steps: []pipeline{{t.connected(t.etcdctl, "snapshot", "save", t.snapshot)}},
 				prepare: func() error { // not among what is cleared in the end
 					return os.RemoveAll(t.snapshot)
 				},
@@ -76,10 +82,10 @@ func (t *tools) saves() []comparison {
 		},
 		{
 			ours: contender{
-				name:     "snapshot save --store",
-				commands: [][]string{t.connected(t.etcdha, "snapshot", "save", "--store", store)},
-				clear:    []string{store},
-				prepare:  func() error { return os.Mkdir(store, 0o700) },
+				name:    "snapshot save --store",
+				steps:   []pipeline{{t.connected(t.etcdha, "snapshot", "save", "--store", store)}},
+				clear:   []string{store},
+				prepare: func() error { return os.Mkdir(store, 0o700) },
 			},
 		},
 	}
@@ -96,14 +102,14 @@ func (t *tools) reads() []comparison {
 	return []comparison{
 		{
 			ours: contender{
-				name:     "snapshot verify",
-				commands: [][]string{{t.etcdha, "snapshot", "verify", t.snapshot}},
+				name:  "snapshot verify",
+				steps: []pipeline{{{t.etcdha, "snapshot", "verify", t.snapshot}}},
 			},
 			theirs: contender{
 				name: "etcdutl snapshot status + hashkv",
-				commands: [][]string{
-					{t.etcdutl, "snapshot", "status", t.snapshot},
-					{t.etcdutl, "hashkv", hashed},
+				steps: []pipeline{
+					{{t.etcdutl, "snapshot", "status", t.snapshot}},
+					{{t.etcdutl, "hashkv", hashed}},
 				},
 				clear:   []string{hashed},
 				prepare: func() error { return copyFile(t.snapshot, hashed) }, // hashkv changes its file
@@ -111,14 +117,14 @@ func (t *tools) reads() []comparison {
 		},
 		{
 			ours: contender{
-				name:     "restore",
-				commands: [][]string{append(append([]string{t.etcdha, "restore", t.snapshot}, restored...), ours)},
-				clear:    []string{ours},
+				name:  "restore",
+				steps: []pipeline{{append(append([]string{t.etcdha, "restore", t.snapshot}, restored...), ours)}},
+				clear: []string{ours},
 			},
 			theirs: contender{
-				name:     "etcdutl snapshot restore",
-				commands: [][]string{append(append([]string{t.etcdutl, "snapshot", "restore", t.snapshot}, restored...), theirs)},
-				clear:    []string{theirs},
+				name:  "etcdutl snapshot restore",
+				steps: []pipeline{{append(append([]string{t.etcdutl, "snapshot", "restore", t.snapshot}, restored...), theirs)}},
+				clear: []string{theirs},
 			},
 		},
 	}
@@ -154,7 +160,7 @@ func (t *tools) compare(ctx context.Context, all []comparison) ([]result, error)
 }
 
 func beside(c comparison, theirs usage) string {
-	if len(c.theirs.commands) == 0 {
+	if len(c.theirs.steps) == 0 {
 		return ""
 	}
 	return fmt.Sprintf(", %s %.2f s", c.theirs.name, theirs.wall.Seconds())
@@ -187,14 +193,20 @@ func (t *tools) runOnce(ctx context.Context, c contender) (usage, error) {
 		}
 	}
 	unix.Sync() // or a command would wait for what the one before it has left to write
-	for _, argv := range c.commands {
-		u, err := measure(ctx, argv, environment(t.dir))
+	var output string
+	for _, step := range c.steps {
+		u, out, err := measure(ctx, step, append(environment(t.dir), c.env...))
 		if err != nil {
 			return total, err
 		}
-		total = total.then(u)
+		total, output = total.then(u), output+out
 	}
-	return total, nil
+	if c.readBack == nil {
+		return total, nil
+	}
+	var err error
+	total.readBack, err = c.readBack(output)
+	return total, err
 }
 
 func removeAll(paths []string) error {

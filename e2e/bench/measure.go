@@ -1,81 +1,88 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
 // usage is what a command took. Memory is 0 where the system does not tell.
 type usage struct {
-	wall time.Duration
-	anon int64 // peak anonymous memory in bytes: heap and stacks
-	rss  int64 // peak resident memory in bytes: also the mapped parts of files
+	wall     time.Duration
+	readBack time.Duration // the part of wall in which what was stored was read back
+	anon     int64         // peak anonymous memory in bytes: heap and stacks
+	rss      int64         // peak resident memory in bytes: also the mapped parts of files
 }
 
 // then adds what ran after u: one after the other takes the sum of the times,
 // but only the larger memory.
 func (u usage) then(v usage) usage {
-	return usage{wall: u.wall + v.wall, anon: max(u.anon, v.anon), rss: max(u.rss, v.rss)}
+	return usage{wall: u.wall + v.wall, readBack: u.readBack + v.readBack, anon: max(u.anon, v.anon), rss: max(u.rss, v.rss)}
 }
 
-// measure runs a command to its end. Its output is shown only in the error.
-func measure(ctx context.Context, argv, env []string) (usage, error) {
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the programs that make has built
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr, cmd.Env = &out, &out, env
+// measure runs a pipeline to its end and returns what its last command has
+// written. What the others have is shown only in the error.
+func measure(ctx context.Context, p pipeline, env []string) (usage, string, error) {
 	start := time.Now()
-	if err := cmd.Start(); err != nil {
-		return usage{}, fmt.Errorf("run %s: %w", argv[0], err)
+	r, err := p.start(ctx, env)
+	if err != nil {
+		return usage{}, "", err
 	}
 	done, peak := make(chan struct{}), make(chan usage)
-	go func() { peak <- watchMemory(cmd.Process.Pid, done) }()
-	err := cmd.Wait()
+	go func() { peak <- watchMemory(r.pids(), done) }()
+	err = r.wait()
 	wall := time.Since(start)
 	close(done)
 	u := <-peak
-	if err != nil {
-		return u, fmt.Errorf("run %s: %w\n%s", strings.Join(argv, " "), err, out.Bytes())
-	}
 	u.wall = wall
 	if u.rss == 0 {
-		u.rss = maxRSS(cmd.ProcessState)
+		u.rss = r.maxRSS()
 	}
-	return u, nil
+	return u, r.output(), err
 }
 
 // sampleInterval is short beside the time in which a Go program can fill much
 // memory, and long beside the microseconds of a sample.
 const sampleInterval = 10 * time.Millisecond
 
-// watchMemory samples the memory of a process until done. The file stays open,
-// so that it can never be that of another process with the same number.
-func watchMemory(pid int, done <-chan struct{}) usage {
-	var peak usage
-	status, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		<-done // not Linux, or gone already
-		return peak
+// watchMemory samples the memory of processes until done. Anonymous memory is
+// what they have together at a time; the resident peaks, which the system keeps,
+// need not be of one time. A file stays open, so that it can never be that of
+// another process with the same number.
+func watchMemory(pids []int, done <-chan struct{}) usage {
+	var files []*os.File
+	for _, pid := range pids {
+		status, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			continue // not Linux, or gone already
+		}
+		defer status.Close()
+		files = append(files, status)
 	}
-	defer status.Close()
 	tick := time.NewTicker(sampleInterval)
 	defer tick.Stop()
+	var peak usage
+	resident := make([]int64, len(files))
 	buf := make([]byte, 8<<10)
 	for {
-		if n, err := status.ReadAt(buf, 0); err == nil || err == io.EOF {
-			peak.anon = max(peak.anon, kilobytes(buf[:n], "RssAnon:"))
-			peak.rss = max(peak.rss, kilobytes(buf[:n], "VmHWM:"))
+		var anon int64
+		for i, status := range files {
+			if n, err := status.ReadAt(buf, 0); err == nil || err == io.EOF {
+				anon += kilobytes(buf[:n], "RssAnon:")
+				resident[i] = max(resident[i], kilobytes(buf[:n], "VmHWM:"))
+			}
 		}
+		peak.anon = max(peak.anon, anon)
 		select {
 		case <-done:
+			for _, n := range resident {
+				peak.rss += n
+			}
 			return peak
 		case <-tick.C:
 		}
@@ -90,17 +97,6 @@ func kilobytes(data []byte, name string) int64 {
 			n, _ := strconv.ParseInt(f[1], 10, 64)
 			return n << 10
 		}
-	}
-	return 0
-}
-
-// maxRSS is the peak that the system itself kept for a process without a /proc:
-// ru_maxrss in bytes. Linux counts it in KiB, and is not asked: there it starts
-// at the peak of the process that forked, which is this one, so a small program
-// would be charged for the filling of the member. VmHWM starts at exec.
-func maxRSS(s *os.ProcessState) int64 {
-	if r, ok := s.SysUsage().(*syscall.Rusage); ok {
-		return r.Maxrss
 	}
 	return 0
 }

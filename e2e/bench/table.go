@@ -14,11 +14,14 @@ import (
 const (
 	boundBase   = 64 << 20 // bytes
 	boundPerKey = 24       // bytes for each live key
+
+	uploadBound = 128 << 20 // bytes, where parts of an upload are among it
 )
 
 // printTable writes the results and what they mean.
 func printTable(w io.Writer, o *options, set *dataSet, results []result) error {
 	fmt.Fprintf(w, "\nMachine: %s\n", machine(o, set))
+	fmt.Fprintf(w, "S3: versitygw on the same machine, with TLS. Counterpart: %s.\n", counterpart(o))
 	fmt.Fprintf(w, "Data set: %d live keys, db of %.2f GiB (%d bytes), revision %d\n", set.keys, float64(set.dbSize)/(1<<30), set.dbSize, set.revision)
 	if set.keys < requiredKeys || set.dbSize < requiredSize {
 		fmt.Fprintf(w, "This is smaller than the %d keys and %d GiB that the comparison is about.\n", requiredKeys, requiredSize>>30)
@@ -29,7 +32,9 @@ func printTable(w io.Writer, o *options, set *dataSet, results []result) error {
 	}
 	fmt.Fprintf(w, "\nratio is etcdha's time over its counterpart's, below 1 etcdha is faster; by round: the ratio in each.\n")
 	fmt.Fprintf(w, "anon is memory that only the process itself can free; RSS counts also what it maps of files, which the system drops as it likes.\n")
+	printReadBack(w, results)
 	printBound(w, set, results)
+	printUploadBound(w, o, results)
 	return nil
 }
 
@@ -41,7 +46,7 @@ func printRows(w io.Writer, results []result) error {
 		anon, rss := peaks(r.oursUsed)
 		ours := medianWall(r.oursUsed)
 		theirs := []string{"-", "-", "-", "-", "-", "-"}
-		if len(r.theirs.commands) > 0 {
+		if len(r.theirs.steps) > 0 {
 			wall := medianWall(r.theirsUsed)
 			theirAnon, theirRSS := peaks(r.theirsUsed)
 			theirs = []string{
@@ -74,22 +79,57 @@ func mebibytes(n int64) string {
 	return fmt.Sprintf("%.0f", float64(n)/(1<<20))
 }
 
-func printBound(w io.Writer, set *dataSet, results []result) {
-	bound := boundBase + boundPerKey*set.keys
+// printReadBack says what etcdha has done and its counterpart has not.
+func printReadBack(w io.Writer, results []result) {
+	for _, r := range results {
+		if r.ours.readBack == nil {
+			continue
+		}
+		var without []usage
+		for _, u := range r.oursUsed {
+			without = append(without, usage{wall: u.wall - u.readBack})
+		}
+		ours := medianWall(without)
+		fmt.Fprintf(w, "%s reads back from S3 what it has stored, its counterpart does not: without that, it takes %.2f s, a ratio of %.2f.\n",
+			r.ours.name, ours.Seconds(), ours.Seconds()/medianWall(r.theirsUsed).Seconds())
+	}
+}
+
+// largest returns the peak of all results, with or without those that upload.
+func largest(results []result, uploads bool) int64 {
 	var peak int64
 	for _, r := range results {
-		anon, _ := peaks(r.oursUsed)
-		peak = max(peak, anon)
+		if r.uploads == uploads {
+			anon, _ := peaks(r.oursUsed)
+			peak = max(peak, anon)
+		}
 	}
-	verdict := "within"
+	return peak
+}
+
+func verdict(peak, bound int64) string {
 	switch {
 	case peak == 0:
-		verdict = "not measured on this system, against"
+		return "not measured on this system, against"
 	case peak > bound:
-		verdict = "ABOVE"
+		return "ABOVE"
 	}
-	fmt.Fprintf(w, "Memory bound for this data set: %d MiB + %d bytes x %d live keys = %s MiB; etcdha's largest anonymous peak, %s MiB, is %s it.\n",
-		boundBase>>20, boundPerKey, set.keys, mebibytes(bound), mebibytes(peak), verdict)
+	return "within"
+}
+
+func printUploadBound(w io.Writer, o *options, results []result) {
+	peak := largest(results, true)
+	fmt.Fprintf(w, "Memory bound with an upload to S3: %s MiB, for a db of %d GiB; the largest anonymous peak, %s MiB, is %s it.\n",
+		mebibytes(uploadBound), announcedUpload>>30, mebibytes(peak), verdict(peak, uploadBound))
+	if o.upload < requiredUpload>>20 {
+		fmt.Fprintf(w, "The upload is smaller than the %d GiB that this bound is measured with.\n", requiredUpload>>30)
+	}
+}
+
+func printBound(w io.Writer, set *dataSet, results []result) {
+	bound, peak := boundBase+boundPerKey*set.keys, largest(results, false)
+	fmt.Fprintf(w, "Memory bound for this data set: %d MiB + %d bytes x %d live keys = %s MiB; etcdha's largest anonymous peak without S3, %s MiB, is %s it.\n",
+		boundBase>>20, boundPerKey, set.keys, mebibytes(bound), mebibytes(peak), verdict(peak, bound))
 }
 
 func machine(o *options, set *dataSet) string {
