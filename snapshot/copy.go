@@ -120,8 +120,30 @@ func (c *Catalog) copyManifest(ctx context.Context, b *Backup, to *Catalog, mani
 			return err
 		}
 	}
-	return to.putManifest(ctx, b.prefix, manifest, signature)
+	if err := to.putManifest(ctx, b.prefix, manifest, signature); err != nil {
+		return err
+	}
+	return to.checkNotSwept(ctx, b)
 }
+
+// checkNotSwept takes a manifest back whose data a prune of the target has
+// removed as a leftover, a moment before the manifest came. The prune looks for
+// it as well, so that one of the two sees it; see [Catalog.removeUncommitted].
+func (c *Catalog) checkNotSwept(ctx context.Context, b *Backup) error {
+	data, err := c.Store.Open(ctx, path.Join(b.prefix, b.Stored.Name))
+	if err == nil {
+		data.Close()
+		return nil
+	}
+	if !errors.Is(err, storage.ErrNotExist) {
+		return err
+	}
+	return errors.Join(errSwept, c.Store.Delete(ctx, path.Join(b.prefix, manifestName)))
+}
+
+// errSwept says that an interrupted copy was given up at the moment when it
+// went on.
+var errSwept = errors.New("a prune has removed the data meanwhile: copy it again")
 
 // putSame puts data, unless that very content is there, and reads it again in
 // any case: a store may say that it has kept what it has changed.

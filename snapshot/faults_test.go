@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
-	"path/filepath"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -46,28 +47,41 @@ var failures = []struct {
 // patience is for operations that hang.
 const patience = 300 * time.Millisecond
 
-// dirStore is a new store in a directory, as in real life.
-func dirStore(t testing.TB) storage.Store {
-	return must1(file.Open(t.Context(), &url.URL{Path: filepath.Join(t.TempDir(), "store")}, true))
+// dirStore is a store in a directory, as in real life.
+func dirStore(t testing.TB, dir string) storage.Store {
+	return must1(file.Open(t.Context(), &url.URL{Path: dir}, true))
 }
 
 // older are backups that were there before, and what each was made from.
 type older map[string][]byte
 
+// past is a store with older backups, from which each test gets a copy.
+type past struct {
+	dir string
+	all older
+}
+
 // takeBackups saves n backups of an etcd that changes in between, a day apart.
-func takeBackups(t testing.TB, store storage.Store, n int) older {
-	all := make(older)
+func takeBackups(t testing.TB, n int) *past {
+	p := &past{dir: t.TempDir(), all: make(older)}
 	e := newKubernetes(t)
-	c := &snapshot.Catalog{Store: store, Cluster: "prod"}
+	c := &snapshot.Catalog{Store: dirStore(t, p.dir), Cluster: "prod"}
 	for i := range n {
 		e.put("/registry/pods/default/web", fmt.Sprintf("k8s\x00 web %d", i))
 		s := newSaving(t, newSource(t, e), "store")
 		at := newClock()
 		at.now = at.now.AddDate(0, 0, i)
 		s.options.Now, s.options.Catalogs = at.Now, []*snapshot.Catalog{c}
-		all[s.mustSave().Stores[0].Backup.ID] = e.stream()
+		p.all[s.mustSave().Stores[0].Backup.ID] = e.stream()
 	}
-	return all
+	return p
+}
+
+// copied is a store with the same backups.
+func (p *past) copied(t testing.TB) (storage.Store, older) {
+	dir := t.TempDir()
+	must(os.CopyFS(dir, os.DirFS(p.dir)))
+	return dirStore(t, dir), maps.Clone(p.all)
 }
 
 // wantWhole asserts that every listed backup can be fetched and has the right
@@ -116,23 +130,17 @@ func everyOperation(t *testing.T, run func(t *testing.T, arrange func(storage.St
 }
 
 func TestSaveThroughEveryFault(t *testing.T) {
+	history := takeBackups(t, 2)
+	e := newKubernetes(t)
+	member := newSource(t, e)
 	everyOperation(t, func(t *testing.T, arrange func(storage.Store) *storagetest.Faulty) {
-		store := dirStore(t)
-		all := takeBackups(t, store, 2)
-		before := older{}
-		for id := range all {
-			before[id] = all[id]
-		}
-		e := newKubernetes(t)
-		s := newSaving(t, newSource(t, e), "store")
+		store, all := history.copied(t)
+		want := slices.Collect(maps.Keys(all))
+		s := newSaving(t, member, "store")
 		s.options.Catalogs = []*snapshot.Catalog{{Store: arrange(store), Cluster: "prod"}}
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		saved, err := snapshot.Save(ctx, s.options)
-		var want []string
-		for id := range before {
-			want = append(want, id)
-		}
 		if err == nil { // what is said to be there is there
 			b := saved.Stores[0].Backup
 			all[b.ID] = e.stream()
@@ -143,11 +151,12 @@ func TestSaveThroughEveryFault(t *testing.T) {
 }
 
 func TestCopyThroughEveryFault(t *testing.T) {
+	history := takeBackups(t, 1)
 	for _, broken := range []string{"source", "target"} {
 		t.Run(broken, func(t *testing.T) {
 			everyOperation(t, func(t *testing.T, arrange func(storage.Store) *storagetest.Faulty) {
-				from, to := dirStore(t), dirStore(t)
-				all := takeBackups(t, from, 1)
+				from, all := history.copied(t)
+				to := dirStore(t, t.TempDir())
 				source := &snapshot.Catalog{Store: from, Cluster: "prod"}
 				b := must1(source.Resolve(t.Context(), "latest", nil))
 				must(source.AddReport(t.Context(), b, snapshot.Report{Kind: snapshot.ReportRehearsal, Time: start, Checks: passed}))
@@ -196,9 +205,9 @@ func copyAgain(t *testing.T, from, to storage.Store, all older) {
 func TestPruneThroughEveryFault(t *testing.T) {
 	policy := retention.Policy{Daily: 2, Location: time.UTC}
 	now := start.AddDate(0, 0, 10)
+	history := takeBackups(t, 5)
 	everyOperation(t, func(t *testing.T, arrange func(storage.Store) *storagetest.Faulty) {
-		store := dirStore(t)
-		all := takeBackups(t, store, 5)
+		store, all := history.copied(t)
 		sound := &snapshot.Catalog{Store: store, Cluster: "prod"}
 		backups, _ := list(t, sound)
 		for i, b := range backups[:2] { // the oldest is held, the next is the newest that was proven

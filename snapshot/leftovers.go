@@ -2,7 +2,9 @@ package snapshot
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path"
 	"time"
 
 	"github.com/etcdha/etcdha/storage"
@@ -61,6 +63,20 @@ func (c *Catalog) removeUncommitted(ctx context.Context, prefix string, before t
 		}
 		if err := c.removeObjects(ctx, e); err != nil {
 			return err
+		}
+	}
+	return c.takeBack(ctx, prefix)
+}
+
+// takeBack removes a manifest that a copy has put while its data was removed.
+func (c *Catalog) takeBack(ctx context.Context, prefix string) error {
+	again, err := c.entries(ctx, prefix+"/")
+	if err != nil {
+		return err
+	}
+	for _, e := range again {
+		if e.committed() {
+			return errors.Join(fmt.Errorf("remove %s: %w", prefix, errSwept), c.Store.Delete(ctx, path.Join(prefix, manifestName)))
 		}
 	}
 	return nil

@@ -157,7 +157,7 @@ func wantWholeVault(t *testing.T, v *vault, store storage.Store, id string) {
 	if backups, problems := list(t, v.catalog(store)); !slices.Equal(ids(backups), []string{id}) || len(problems) != 0 {
 		t.Errorf("listed are %q, problems %v", ids(backups), problems)
 	}
-	if err, _ := v.said(t, v.catalog(store), id); err != nil {
+	if _, err := v.said(t, v.catalog(store), id); err != nil {
 		t.Error(err)
 	}
 }

@@ -17,8 +17,8 @@ import (
 type Report struct {
 	Format int       `json:"format"`
 	Backup string    `json:"backup"` // its id
-	Name   string    `json:"name"`   // below the backup's own prefix
 	Kind   string    `json:"kind"`
+	Name   string    `json:"name"` // below the backup's own prefix
 	Time   time.Time `json:"time"`
 	Passed bool      `json:"passed"`
 	Checks Checks    `json:"checks"`

@@ -38,11 +38,13 @@ func (s *save) openTargets(ctx context.Context) error {
 	if s.id, err = newID(s.started, status.Header.Revision, s.Random); err != nil {
 		return err
 	}
+	var asking sync.WaitGroup
 	for _, c := range s.Catalogs {
 		t := &target{Stored: Stored{Catalog: c}}
-		t.lineage, t.Err = c.carriedOn(ctx, status, s.Emergency)
 		s.targets = append(s.targets, t)
+		asking.Go(func() { t.lineage, t.Err = c.carriedOn(ctx, status, s.Emergency) })
 	}
+	asking.Wait()
 	if err := s.beginLineages(status); err != nil {
 		return err
 	}
