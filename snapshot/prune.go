@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -162,23 +161,16 @@ func (c *Catalog) retentionInput(ctx context.Context, b *Backup) (retention.Back
 	return in, err
 }
 
-// proof is what the newest report of the kinds says that reached the structure
-// of the db, or failed. One that saw only the stored bytes takes nothing back
-// that was proven before: they are the same bytes.
+// proof is what the report of the kinds says that counts.
 func (c *Catalog) proof(ctx context.Context, b *Backup, kinds ...string) (retention.Proof, error) {
-	for _, key := range slices.Backward(b.reports) {
-		if !slices.ContainsFunc(kinds, func(kind string) bool { return strings.HasSuffix(key, "-"+kind+".json") }) {
-			continue
-		}
-		r, err := c.readReport(ctx, b, key)
-		switch {
-		case err != nil:
-			return retention.Unproven, err
-		case !r.Passed:
-			return retention.Failed, nil
-		case r.Reached(RungStructure):
-			return retention.Passed, nil
-		}
+	r, err := c.countingReport(ctx, b, kinds...)
+	switch {
+	case err != nil || r == nil:
+		return retention.Unproven, err
+	case !r.Passed:
+		return retention.Failed, nil
+	case r.Reached(RungStructure):
+		return retention.Passed, nil
 	}
 	return retention.Unproven, nil
 }

@@ -54,14 +54,29 @@ func (c *Catalog) AddReport(ctx context.Context, b *Backup, r Report) error {
 	}
 }
 
-// LatestReport returns the newest report of a kind, or nil if there is none.
+// LatestReport returns the report of a kind that counts, or nil if there is none:
+// the newest that reached the structure of the db, or failed. One that saw only
+// the stored bytes takes nothing back that was proven before, as they are the
+// same bytes; it counts where there is no other.
 func (c *Catalog) LatestReport(ctx context.Context, b *Backup, kind string) (*Report, error) {
+	return c.countingReport(ctx, b, kind)
+}
+
+func (c *Catalog) countingReport(ctx context.Context, b *Backup, kinds ...string) (*Report, error) {
+	var newest *Report
 	for _, key := range slices.Backward(b.reports) {
-		if strings.HasSuffix(key, "-"+kind+".json") {
-			return c.readReport(ctx, b, key)
+		if !slices.ContainsFunc(kinds, func(kind string) bool { return strings.HasSuffix(key, "-"+kind+".json") }) {
+			continue
+		}
+		r, err := c.readReport(ctx, b, key)
+		if err != nil || !r.Passed || r.Reached(RungStructure) {
+			return r, err
+		}
+		if newest == nil {
+			newest = r
 		}
 	}
-	return nil, nil
+	return newest, nil
 }
 
 func (c *Catalog) readReport(ctx context.Context, b *Backup, key string) (*Report, error) {

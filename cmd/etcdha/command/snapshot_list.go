@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path"
 	"strings"
 	"text/tabwriter"
 
@@ -84,7 +85,7 @@ func noBackups(ctx context.Context, log *slog.Logger, catalog *snapshot.Catalog)
 		return err
 	}
 	if len(clusters) > 0 {
-		return fail.WithHint(fail.Usagef("no backups of cluster %s in %s", catalog.Cluster, catalog.Store),
+		return fail.WithHint(fail.Usagef("no backups of cluster %s in %s", path.Join(catalog.Cluster, catalog.Lineage), catalog.Store),
 			"it holds backups of: %s", strings.Join(clusters, ", "))
 	}
 	log.Info("no backups", "store", catalog.Store.String())

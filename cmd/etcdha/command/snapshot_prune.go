@@ -73,6 +73,11 @@ func prune(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(plan.Decisions)+len(plan.Problems)+len(plan.Leftovers) == 0 { // perhaps for want of the right name
+		if err := noBackups(c.Context, newLog(c), catalog); err != nil {
+			return err
+		}
+	}
 	if people(c) {
 		printPlan(c.App.Writer, catalog, plan, policy)
 	}

@@ -113,6 +113,9 @@ func openStores(c *cli.Context, o *snapshot.SaveOptions) (urls []string, lost, e
 		if err != nil {
 			return nil, nil, err
 		}
+		if catalog.Lineage != "" {
+			return nil, nil, fail.WithHint(fail.Usagef("--cluster %q: the life of a cluster that is saved is found out, not chosen", c.String("cluster")), "give the name alone")
+		}
 		o.Catalogs, urls = append(o.Catalogs, catalog), append(urls, url)
 		if o.Seal.Recipients == nil {
 			warnUnencrypted(o.Log, url, catalog.Store)
@@ -187,6 +190,9 @@ func printSaved(c *cli.Context, o snapshot.SaveOptions, s *snapshot.Saved, urls 
 			continue
 		}
 		fmt.Fprintf(w, "Backup %s in %s\n", stored.Backup.ID, stored.Catalog.Store)
+		if len(s.Stores) > 1 {
+			stored.Check.Detail += ", in " + stored.Catalog.Store.String()
+		}
 		checks = append(snapshot.Checks{stored.Check}, checks...)
 		if kept < 0 {
 			kept = i
