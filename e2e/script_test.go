@@ -20,7 +20,9 @@ import (
 //	exits CODE CMD...      run a command that has to exit with CODE
 //	flipbyte FILE OFFSET   change one byte; FILE may be a pattern
 //	truncate FILE SIZE     cut a file; a negative SIZE cuts that many bytes off
+//	resum RECORD           correct the SHA-256 that a manifest, report or hold has of itself
 //	killmember MEMBER      end a member of the cluster at once
+//	s3 BUCKET [lock]       make a bucket, with Object Lock or without, and point etcdha's environment at its server
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -31,7 +33,9 @@ func TestScripts(t *testing.T) {
 			"exits":      cmdExits,
 			"flipbyte":   cmdFlipByte,
 			"truncate":   cmdTruncate,
+			"resum":      cmdResum,
 			"killmember": cmdKillMember,
+			"s3":         s3Command(t),
 		},
 	})
 }
