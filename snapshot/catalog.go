@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -49,6 +50,9 @@ type Catalog struct {
 	// Identities open what is encrypted. Without one, stored bytes can still be
 	// listed, compared with the manifest, and copied.
 	Identities *seal.Identities
+
+	// Now tells what is dated in the future; nil: nothing is.
+	Now func() time.Time
 
 	// Progress is told how much of a snapshot a Fetch has got, in plain bytes,
 	// or a Copy, in stored bytes. It may be nil.
@@ -175,7 +179,7 @@ func (c *Catalog) readManifests(ctx context.Context, backups []*Backup) ([]Probl
 			switch {
 			case err == nil:
 				b.Manifest = m
-			case errors.Is(err, storage.ErrUnavailable), ctx.Err() != nil:
+			case ctx.Err() != nil:
 				return err
 			default:
 				e := entry{prefix: b.prefix}
@@ -186,7 +190,25 @@ func (c *Catalog) readManifests(ctx context.Context, backups []*Backup) ([]Probl
 	}
 	err := group.Wait()
 	problems = slices.DeleteFunc(problems, func(p Problem) bool { return p.Err == nil })
-	return problems, err
+	if err == nil && len(problems) == len(backups) {
+		err = unavailable(problems)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return problems, nil
+}
+
+// unavailable is the error of a store that lists and gives nothing out. One
+// object alone that cannot be had, for want of a right or a sound disk, must
+// not take the others away.
+func unavailable(problems []Problem) error {
+	for _, p := range problems {
+		if errors.Is(p.Err, storage.ErrUnavailable) {
+			return p.Err
+		}
+	}
+	return nil
 }
 
 // readManifest returns a manifest, and its bytes as they are stored.

@@ -18,6 +18,10 @@ import (
 type Copied struct {
 	Data  bool // the snapshot was copied; it was there already if not
 	Added int  // reports and holds that were not there
+
+	// Damaged tells which records were not copied. The backup is there
+	// nevertheless.
+	Damaged error
 }
 
 // Copy puts a backup into another store, byte for byte, under the same keys.
@@ -26,10 +30,10 @@ type Copied struct {
 // goes on where it stopped.
 //
 // A backup that is there already, with the same snapshot, only gets the reports
-// and holds that it lacks. A record that is damaged is not copied and is an
-// error in the end, but keeps no backup from its copy.
+// and holds that it lacks. A record that is damaged is not copied, but keeps no
+// backup from its copy.
 func (c *Catalog) Copy(ctx context.Context, b *Backup, to storage.Store) (Copied, error) {
-	target := &Catalog{Store: to, Cluster: b.Cluster.Name, Lineage: b.Cluster.Lineage}
+	target := &Catalog{Store: to, Cluster: b.Cluster.Name, Lineage: b.Cluster.Lineage, VerifyKeys: c.VerifyKeys}
 	var out Copied
 	again, manifest, err := c.readManifest(ctx, b.prefix)
 	if err == nil {
@@ -37,9 +41,8 @@ func (c *Catalog) Copy(ctx context.Context, b *Backup, to storage.Store) (Copied
 		b = &Backup{Manifest: again, prefix: b.prefix, reports: b.reports, holds: b.holds}
 		out.Data, err = c.copyBackup(ctx, b, target)
 	}
-	var damaged error
 	if err == nil {
-		out.Added, damaged, err = c.copyRecords(ctx, b, target)
+		out.Added, out.Damaged, err = c.copyRecords(ctx, b, target)
 	}
 	if err == nil && out.Data {
 		err = c.copyManifest(ctx, b, target, manifest)
@@ -47,15 +50,15 @@ func (c *Catalog) Copy(ctx context.Context, b *Backup, to storage.Store) (Copied
 	if err != nil {
 		return out, fmt.Errorf("copy backup %s to %s: %w", b.ID, to, err)
 	}
-	return out, damaged
+	return out, nil
 }
 
 // copyBackup copies the stored object, unless the backup is there.
 func (c *Catalog) copyBackup(ctx context.Context, b *Backup, to *Catalog) (bool, error) {
 	there, _, err := to.readManifest(ctx, b.prefix)
 	switch {
-	case err == nil && there.DB == b.DB:
-		return false, nil // perhaps stored in another way, by a save to both
+	case err == nil && there.DB == b.DB: // perhaps stored in another way, by a save to both
+		return false, to.checkPresent(ctx, &Backup{Manifest: there, prefix: b.prefix})
 	case err == nil:
 		return false, fail.Verificationf("another backup with the same id is there")
 	case !errors.Is(err, storage.ErrNotExist):
@@ -74,9 +77,23 @@ func (c *Catalog) copyBackup(ctx context.Context, b *Backup, to *Catalog) (bool,
 	}
 	if err := to.CheckStored(ctx, b); err != nil {
 		return false, fail.WithHint(fmt.Errorf("read back: %w", err),
-			"a copy that went wrong is never listed; etcdha snapshot prune --apply removes it a day later")
+			"a copy that went wrong, or a save to both stores that came to half of them, has left it: it is never listed, and etcdha snapshot prune --apply removes it a day later")
 	}
 	return true, nil
+}
+
+// checkPresent looks for the data of a backup in the listing, without reading it.
+func (c *Catalog) checkPresent(ctx context.Context, b *Backup) error {
+	key := path.Join(b.prefix, b.Stored.Name)
+	for o, err := range c.Store.List(ctx, key) {
+		if err != nil {
+			return err
+		}
+		if o.Key == key && o.Size == b.Stored.Size {
+			return nil
+		}
+	}
+	return fail.WithHint(fail.Verificationf("it is there, but its data is missing or of another size"), "etcdha snapshot verify tells more; what is damaged has to be removed by hand")
 }
 
 // copyRecords copies reports and holds, and the names of those that are damaged.
@@ -120,14 +137,11 @@ func (c *Catalog) copyManifest(ctx context.Context, b *Backup, to *Catalog, mani
 			return err
 		}
 	}
-	if err := to.putManifest(ctx, b.prefix, manifest, signature); err != nil {
-		return err
-	}
-	return to.checkNotSwept(ctx, b)
+	return to.putManifest(ctx, b, manifest, signature)
 }
 
-// checkNotSwept takes a manifest back whose data a prune of the target has
-// removed as a leftover, a moment before the manifest came. The prune looks for
+// checkNotSwept takes a manifest back whose data a prune has removed as a
+// leftover, a moment before the manifest came. The prune looks for
 // it as well, so that one of the two sees it; see [Catalog.removeUncommitted].
 func (c *Catalog) checkNotSwept(ctx context.Context, b *Backup) error {
 	data, err := c.Store.Open(ctx, path.Join(b.prefix, b.Stored.Name))
@@ -141,9 +155,8 @@ func (c *Catalog) checkNotSwept(ctx context.Context, b *Backup) error {
 	return errors.Join(errSwept, c.Store.Delete(ctx, path.Join(b.prefix, manifestName)))
 }
 
-// errSwept says that an interrupted copy was given up at the moment when it
-// went on.
-var errSwept = errors.New("a prune has removed the data meanwhile: copy it again")
+// errSwept says that an upload was given up while it went on.
+var errSwept = errors.New("a prune has removed the data meanwhile: do it again")
 
 // putSame puts data, unless that very content is there, and reads it again in
 // any case: a store may say that it has kept what it has changed.

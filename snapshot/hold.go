@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/storage"
 )
 
@@ -45,6 +46,27 @@ func (b *Backup) activeHolds() []string {
 	return active
 }
 
+// held tells whether a backup is held, as a prune has to know it: a release that
+// cannot be read ends no hold.
+func (c *Catalog) held(ctx context.Context, b *Backup) (bool, error) {
+	if b.Held() {
+		return true, nil
+	}
+	for _, key := range b.holds {
+		if !strings.HasSuffix(key, releaseSuffix) {
+			continue
+		}
+		_, err := c.readRecord(ctx, b, key)
+		if errors.Is(err, fail.ErrVerification) || errors.Is(err, ErrNewerFormat) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
 // Hold keeps a backup from being pruned until it is released.
 func (c *Catalog) Hold(ctx context.Context, b *Backup, h Hold, random io.Reader) error {
 	suffix, err := randomHex(random, 2)
@@ -52,7 +74,13 @@ func (c *Catalog) Hold(ctx context.Context, b *Backup, h Hold, random io.Reader)
 		return err
 	}
 	h.Name = path.Join(holdsDir, h.Time.UTC().Format(timeFormat)+"-"+suffix+holdSuffix)
-	return c.putHold(ctx, b, h)
+	if err := c.putHold(ctx, b, h); err != nil {
+		return err
+	}
+	if _, _, err := c.readManifest(ctx, b.prefix); err != nil {
+		return fmt.Errorf("hold backup %s, which a prune may have removed meanwhile: %w", b.ID, err)
+	}
+	return nil
 }
 
 // Release ends every hold of a backup.

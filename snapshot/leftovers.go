@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/etcdha/etcdha/storage"
@@ -16,9 +18,16 @@ import (
 const leftoverAge = 24 * time.Hour
 
 // leftovers returns what was given up: uploads that the store itself does not
-// list, and the objects of entries without a manifest. Those of a lineage that
-// has backups are the business of its own plan.
-func (c *Catalog) leftovers(ctx context.Context, all []*entry, lineage string, before time.Time) ([]storage.Leftover, error) {
+// list, the objects of entries without a manifest, and those of a check of the
+// store. Entries of a lineage that has backups are the business of its own plan.
+func (c *Catalog) leftovers(ctx context.Context, all []*entry, lineage string, now time.Time) ([]storage.Leftover, error) {
+	if clock, ok := c.Store.(storage.Clock); ok { // ages are by the store's clock, and ours may be wrong
+		var err error
+		if now, err = clock.Now(ctx); err != nil {
+			return nil, err
+		}
+	}
+	before := now.Add(-leftoverAge)
 	alive := make(map[string]bool)
 	for _, e := range all {
 		alive[e.lineage()] = alive[e.lineage()] || e.committed()
@@ -32,12 +41,50 @@ func (c *Catalog) leftovers(ctx context.Context, all []*entry, lineage string, b
 		out = append(out, storage.Leftover{Name: e.prefix, Since: since,
 			Remove: func(ctx context.Context) error { return c.removeUncommitted(ctx, e.prefix, before) }})
 	}
+	checks, err := c.leftoverChecks(ctx, before)
+	if err != nil {
+		return nil, err
+	}
+	uploads, err := c.leftoverUploads(ctx, before)
+	return slices.Concat(out, checks, uploads), err
+}
+
+// leftoverChecks are the objects of checks of the store that could not clean up.
+func (c *Catalog) leftoverChecks(ctx context.Context, before time.Time) ([]storage.Leftover, error) {
+	var out []storage.Leftover
+	for o, err := range c.Store.List(ctx, storage.ProbePrefix) {
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", c.Store, err)
+		}
+		if o.Modified.Before(before) {
+			out = append(out, storage.Leftover{Name: o.Key, Since: o.Modified,
+				Remove: func(ctx context.Context) error { return c.Store.Delete(ctx, o.Key) }})
+		}
+	}
+	return out, nil
+}
+
+// leftoverUploads are the store's own leftovers, as far as they are ours: a
+// bucket may have others' uploads, and those of other clusters.
+func (c *Catalog) leftoverUploads(ctx context.Context, before time.Time) ([]storage.Leftover, error) {
 	sweeper, ok := c.Store.(storage.Sweeper)
 	if !ok {
-		return out, nil
+		return nil, nil
 	}
-	more, err := sweeper.Leftovers(ctx, before)
-	return append(out, more...), err
+	all, err := sweeper.Leftovers(ctx, before)
+	return slices.DeleteFunc(all, func(l storage.Leftover) bool {
+		parts := strings.Split(l.Name, "/")
+		ours := len(parts) >= 5 && parts[0] == c.Cluster && parts[2] == snapshotsDir
+		return !ours && !strings.HasPrefix(l.Name, storage.ProbePrefix)
+	}), err
+}
+
+// hasData tells whether a data object is there, however it is sealed.
+func (e *entry) hasData() bool {
+	return slices.ContainsFunc(e.objects, func(o storage.Object) bool {
+		name := path.Base(o.Key)
+		return path.Dir(o.Key) == e.prefix && (name == dataStem || strings.HasPrefix(name, dataStem+"."))
+	})
 }
 
 // since is when something was last added to an entry.
@@ -75,7 +122,7 @@ func (c *Catalog) takeBack(ctx context.Context, prefix string) error {
 		return err
 	}
 	for _, e := range again {
-		if e.committed() {
+		if e.committed() && !e.hasData() {
 			return errors.Join(fmt.Errorf("remove %s: %w", prefix, errSwept), c.Store.Delete(ctx, path.Join(prefix, manifestName)))
 		}
 	}

@@ -48,7 +48,12 @@ func names(leftovers []storage.Leftover) []string {
 // was last added to it.
 func TestLeftoversAreSweptADayLater(t *testing.T) {
 	long, short := today.Add(-24*time.Hour-time.Second), today.Add(-24*time.Hour+time.Second)
-	store := &sweepable{memory: january(), left: []storage.Leftover{{Name: "part 7", Since: long}}}
+	const part = "prod/c1-ffffffff/snapshots/20260101T000000Z-r8-0006/db.zst"
+	store := &sweepable{memory: january(), left: []storage.Leftover{
+		{Name: "videos/holiday.mp4", Since: long}, // a bucket may be shared
+		{Name: "test/c1-ffffffff/snapshots/20260101T000000Z-r8-0006/db.zst", Since: long},
+		{Name: part, Since: long},
+	}}
 	given := store.upload(life, "20260130T000000Z-r8-0001", "db.zst", long)
 	store.upload(life, "20260130T000000Z-r8-0001", "reports/20260130T010000Z-rehearsal.json", long)
 	young := store.upload(life, "20260131T000000Z-r8-0002", "db.zst", short)
@@ -61,7 +66,7 @@ func TestLeftoversAreSweptADayLater(t *testing.T) {
 
 	c := &snapshot.Catalog{Store: store, Cluster: "prod"}
 	p := plan(t, c)
-	if got, want := names(p.Leftovers), []string{given, dead, "part 7"}; !slices.Equal(got, want) || !store.before.Equal(today.Add(-24*time.Hour)) {
+	if got, want := names(p.Leftovers), []string{given, dead, part}; !slices.Equal(got, want) || !store.before.Equal(today.Add(-24*time.Hour)) {
 		t.Errorf("leftovers %q before %s, want %q", got, store.before, want)
 	}
 	for _, l := range p.Leftovers {
@@ -70,14 +75,21 @@ func TestLeftoversAreSweptADayLater(t *testing.T) {
 		}
 	}
 	p.Leftovers = p.Leftovers[:2]
-	carryOut(t, c, p)
+	carryOut(t, p)
 	for prefix, want := range map[string]bool{given: false, dead: false, young: true, growing: true, others: true} {
 		if got := slices.ContainsFunc(store.keys(), func(key string) bool { return strings.HasPrefix(key, prefix) }); got != want {
 			t.Errorf("%s is there: %t", prefix, got)
 		}
 	}
+	for key, at := range map[string]time.Time{"storage-check/1/bulk": long, "storage-check/2/bulk": short} {
+		store.objects[key], store.modified[key] = []byte("tried out"), at
+	}
+	if got := names(plan(t, c).Leftovers); !slices.Equal(got, []string{"storage-check/1/bulk", part}) {
+		t.Errorf("leftovers of checks: %q", got)
+	}
+	delete(store.objects, "storage-check/1/bulk")
 	c.Lineage = alive
-	if got := names(plan(t, c).Leftovers); !slices.Equal(got, []string{others, "part 7"}) {
+	if got := names(plan(t, c).Leftovers); !slices.Equal(got, []string{others, part}) {
 		t.Errorf("leftovers of the other life: %q", got)
 	}
 }
@@ -109,7 +121,7 @@ func TestALeftoverIsLookedAtAgain(t *testing.T) {
 	store.upload(life, "20260110T000000Z-r8-0001", "db.zst", long)
 	c := &snapshot.Catalog{Store: store, Cluster: "prod"}
 	p := plan(t, c)
-	carryOut(t, c, p)
+	carryOut(t, p)
 	must(p.Leftovers[0].Remove(t.Context())) // somebody else was quicker
 }
 
@@ -127,8 +139,9 @@ func TestAnInterruptedRemovalIsFinishedByTheNext(t *testing.T) {
 			}
 			return store.Delete(ctx, key)
 		}}, Cluster: "prod"}
-		d := must1(c.PlanPrune(t.Context(), lastOne, later(10))).Remove()[0]
-		err := c.Remove(t.Context(), d)
+		p := must1(c.PlanPrune(t.Context(), lastOne, later(10)))
+		d := p.Remove()[0]
+		err := p.Apply(t.Context(), d)
 		if err == nil {
 			if nth < 7 {
 				t.Errorf("only %d objects were deleted", nth-1)
@@ -143,7 +156,7 @@ func TestAnInterruptedRemovalIsFinishedByTheNext(t *testing.T) {
 			t.Errorf("interrupted at %d: %d backups, problems %v", nth, len(backups), problems)
 		}
 		sound := v.catalog(store)
-		carryOut(t, sound, must1(sound.PlanPrune(t.Context(), lastOne, later(12))))
+		carryOut(t, must1(sound.PlanPrune(t.Context(), lastOne, later(12))))
 		if left := len(store.keys()); left != len(v.names()) {
 			t.Errorf("interrupted at %d: left are %q", nth, store.keys())
 		}

@@ -22,6 +22,8 @@ type PrunePlan struct {
 	Others    []OtherLineage     // lives of the cluster that are not touched
 	Problems  []Problem          // entries that cannot be read, and so are not touched
 	Leftovers []storage.Leftover // of saves, copies and prunes that were killed
+
+	catalog *Catalog
 }
 
 // PruneDecision is what becomes of one backup.
@@ -65,7 +67,8 @@ func (c *Catalog) PlanPrune(ctx context.Context, policy retention.Policy, now ti
 	if err := c.decide(ctx, p, p.split(backups), policy, now); err != nil {
 		return nil, err
 	}
-	p.Leftovers, err = c.leftovers(ctx, all, p.Lineage, now.Add(-leftoverAge))
+	p.catalog = c
+	p.Leftovers, err = c.leftovers(ctx, all, p.Lineage, now)
 	return p, err
 }
 
@@ -149,8 +152,11 @@ func (c *Catalog) decide(ctx context.Context, p *PrunePlan, backups []*Backup, p
 }
 
 func (c *Catalog) retentionInput(ctx context.Context, b *Backup) (retention.Backup, error) {
-	in := retention.Backup{ID: b.ID, Lineage: b.Cluster.Lineage, Started: b.Started, Emergency: b.Kind == KindEmergency, Held: b.Held()}
+	in := retention.Backup{ID: b.ID, Lineage: b.Cluster.Lineage, Started: b.Started, Emergency: b.Kind == KindEmergency}
 	var err error
+	if in.Held, err = c.held(ctx, b); err != nil {
+		return in, err
+	}
 	if in.Verified, err = c.proof(ctx, b, ReportVerification, ReportRehearsal); err != nil {
 		return in, err
 	}
@@ -167,9 +173,9 @@ func (c *Catalog) proof(ctx context.Context, b *Backup, kinds ...string) (retent
 	switch {
 	case err != nil || r == nil:
 		return retention.Unproven, err
-	case !r.Passed:
+	case !r.Sound():
 		return retention.Failed, nil
-	case r.Reached(RungStructure):
+	case r.deep():
 		return retention.Passed, nil
 	}
 	return retention.Unproven, nil
@@ -181,8 +187,12 @@ func (c *Catalog) locked(ctx context.Context, b *Backup) (string, error) {
 	if !ok {
 		return "", nil
 	}
-	for _, name := range []string{manifestName, b.Stored.Name} {
-		lock, err := locker.Lock(ctx, path.Join(b.prefix, name))
+	return firstLock(ctx, locker, path.Join(b.prefix, manifestName), path.Join(b.prefix, b.Stored.Name))
+}
+
+func firstLock(ctx context.Context, locker storage.Locker, keys ...string) (string, error) {
+	for _, key := range keys {
+		lock, err := locker.Lock(ctx, key)
 		if errors.Is(err, storage.ErrNotExist) {
 			continue
 		}
@@ -191,53 +201,4 @@ func (c *Catalog) locked(ctx context.Context, b *Backup) (string, error) {
 		}
 	}
 	return "", nil
-}
-
-func (c *Catalog) removeObjects(ctx context.Context, e *entry) error {
-	for _, o := range e.objects {
-		if err := c.Store.Delete(ctx, o.Key); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// ErrChanged says that a backup is not as it was when the plan was made.
-var ErrChanged = errors.New("changed since the plan was made")
-
-// Remove carries out the decision to remove a backup, after it has looked
-// again: one that was held, locked or verified meanwhile is [ErrChanged]. The manifest
-// goes first, so that what is left of an interrupted removal is no backup.
-func (c *Catalog) Remove(ctx context.Context, d PruneDecision) error {
-	if d.Keep {
-		return fmt.Errorf("remove backup %s: it is to be kept", d.Backup.ID)
-	}
-	if err := c.remove(ctx, d.Backup); err != nil {
-		return fmt.Errorf("remove backup %s: %w", d.Backup.ID, err)
-	}
-	return nil
-}
-
-func (c *Catalog) remove(ctx context.Context, b *Backup) error {
-	again, err := c.entries(ctx, b.prefix+"/")
-	if err != nil || len(again) == 0 { // somebody else was quicker
-		return err
-	}
-	e := again[0]
-	now := &Backup{Manifest: b.Manifest, prefix: b.prefix, reports: e.below(reportsDir), holds: e.below(holdsDir)}
-	lock, err := c.locked(ctx, now)
-	switch {
-	case err != nil:
-		return err
-	case lock != "":
-		return fmt.Errorf("%w: locked, %s", ErrChanged, lock)
-	case now.Held():
-		return fmt.Errorf("%w: held", ErrChanged)
-	case slices.ContainsFunc(now.reports, func(key string) bool { return !slices.Contains(b.reports, key) }):
-		return fmt.Errorf("%w: verified or rehearsed", ErrChanged)
-	}
-	if err := c.Store.Delete(ctx, path.Join(b.prefix, manifestName)); err != nil {
-		return err
-	}
-	return c.removeObjects(ctx, e)
 }

@@ -124,18 +124,19 @@ func TestWhatChangedSinceThePlanStays(t *testing.T) {
 		t.Run(text, func(t *testing.T) {
 			store := &lockable{memory: january()}
 			c := &snapshot.Catalog{Store: store, Cluster: "prod"}
-			remove := plan(t, c).Remove()
+			p := plan(t, c)
+			remove := p.Remove()
 			backups, _ := list(t, c)
 			change(store, c, backups[0])
 			before := store.clone().objects
-			err := c.Remove(t.Context(), remove[2])
+			err := p.Apply(t.Context(), remove[2])
 			if !errors.Is(err, snapshot.ErrChanged) || !strings.HasPrefix(err.Error(), "remove backup "+first.ID+": ") || !strings.HasSuffix(err.Error(), text) {
 				t.Errorf("error %v", err)
 			}
 			if !reflect.DeepEqual(store.objects, before) {
 				t.Errorf("left are %q", store.keys())
 			}
-			must(c.Remove(t.Context(), remove[1])) // the others are as they were
+			must(p.Apply(t.Context(), remove[1])) // the others are as they were
 		})
 	}
 }

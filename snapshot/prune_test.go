@@ -61,10 +61,10 @@ func days(p *snapshot.PrunePlan, kept bool) string {
 	return strings.Join(days, " ")
 }
 
-func carryOut(t testing.TB, c *snapshot.Catalog, p *snapshot.PrunePlan) {
+func carryOut(t testing.TB, p *snapshot.PrunePlan) {
 	t.Helper()
 	for _, d := range p.Remove() {
-		if err := c.Remove(t.Context(), d); err != nil {
+		if err := p.Apply(t.Context(), d); err != nil {
 			t.Error(err)
 		}
 	}
@@ -82,15 +82,16 @@ func TestPruneRemovesWhatThePlanSays(t *testing.T) {
 	if p.Lineage != life || days(p, true) != "04" || days(p, false) != "03 02 01" || len(p.Others)+len(p.Problems)+len(p.Leftovers) != 0 {
 		t.Errorf("plan %+v", p)
 	}
-	carryOut(t, c, p)
+	carryOut(t, p)
 	newest := manifestAt("20260104T000000Z")
 	if want := []string{keyOf(newest, "db.zst"), keyOf(newest, "manifest.json")}; !slices.Equal(store.keys(), want) {
 		t.Errorf("left are %q, want %q", store.keys(), want)
 	}
-	if again := plan(t, c); len(again.Remove()) != 0 {
+	again := plan(t, c)
+	if len(again.Remove()) != 0 {
 		t.Errorf("a second plan removes %s", days(again, false))
 	}
-	if err := c.Remove(t.Context(), plan(t, c).Decisions[0]); err == nil || !strings.Contains(err.Error(), "it is to be kept") {
+	if err := again.Apply(t.Context(), again.Decisions[0]); err == nil || !strings.Contains(err.Error(), "it is to be kept") {
 		t.Errorf("remove what is to be kept: %v", err)
 	}
 }
@@ -118,7 +119,7 @@ func TestAPlanIsAboutOneLife(t *testing.T) {
 	if p.Lineage != life || days(p, false) != "03 02 01" || !reflect.DeepEqual(p.Others, want) || len(p.Leftovers) != 0 {
 		t.Errorf("lineage %s, removes %s, others %+v, leftovers %+v", p.Lineage, days(p, false), p.Others, p.Leftovers)
 	}
-	carryOut(t, c, p)
+	carryOut(t, p)
 	if len(store.objects) != before-6 {
 		t.Errorf("%d objects of %d are left", len(store.objects), before)
 	}
@@ -128,7 +129,7 @@ func TestAPlanIsAboutOneLife(t *testing.T) {
 	if p.Lineage != old || days(p, false) != "02 01" || len(p.Others) != 3 || len(p.Leftovers) != 1 {
 		t.Errorf("lineage %s, removes %s, others %+v, leftovers %+v", p.Lineage, days(p, false), p.Others, p.Leftovers)
 	}
-	carryOut(t, c, p)
+	carryOut(t, p)
 	if len(store.objects) != before-6-5 {
 		t.Errorf("%d objects of %d are left", len(store.objects), before)
 	}
@@ -186,7 +187,7 @@ func TestWhatCannotBeReadIsNotTouched(t *testing.T) {
 			if len(p.Problems) != 1 || p.Problems[0].ID != second.ID || p.Problems[0].Lineage != life || days(p, false) != "03 01" || days(p, true) != "04" {
 				t.Fatalf("problems %v, removes %s, keeps %s", p.Problems, days(p, false), days(p, true))
 			}
-			carryOut(t, c, p)
+			carryOut(t, p)
 			if store.objects[keyOf(second, "db.zst")] == nil || len(store.objects) < 4 {
 				t.Errorf("left are %q", store.keys())
 			}
@@ -205,7 +206,7 @@ func TestTheManifestIsDeletedFirst(t *testing.T) {
 		return store.Delete(ctx, key)
 	}}
 	p := must1(c.PlanPrune(t.Context(), lastOne, later(10)))
-	carryOut(t, c, p)
+	carryOut(t, p)
 	if len(p.Remove()) != 1 || len(deleted) == 0 || deleted[0] != "manifest.json" || deleted[1] != "db.zst.age" {
 		t.Errorf("deleted are %q", deleted)
 	}
@@ -221,7 +222,7 @@ func TestTwoPrunersAtOnce(t *testing.T) {
 	p := must1(c.PlanPrune(t.Context(), lastOne, later(30)))
 	var pruners sync.WaitGroup
 	for range 2 {
-		pruners.Go(func() { carryOut(t, c, p) })
+		pruners.Go(func() { carryOut(t, p) })
 	}
 	pruners.Wait()
 	wantWhole(t, store, all, p.Decisions[0].Backup.ID)
@@ -246,9 +247,9 @@ func TestAPlanOfAStoreThatFails(t *testing.T) {
 		}
 	}
 	c := &snapshot.Catalog{Store: store, Cluster: "prod"}
-	d := plan(t, c).Remove()[0]
+	p := plan(t, c)
 	c.Store = &faulty{Store: store, list: errDown}
-	if err := c.Remove(t.Context(), d); !errors.Is(err, errDown) || errors.Is(err, fail.ErrVerification) {
+	if err := p.Apply(t.Context(), p.Remove()[0]); !errors.Is(err, errDown) || errors.Is(err, fail.ErrVerification) {
 		t.Errorf("remove: %v", err)
 	}
 	if len(store.objects) != 8 {

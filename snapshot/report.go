@@ -36,11 +36,33 @@ func (r *Report) Reached(rung string) bool {
 	return slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Name == rung && c.Verdict == Match })
 }
 
-// AddReport puts a report beside the manifest.
+// deep tells whether a report got to the structure of the db. A rehearsal that
+// passed has restored it.
+func (r *Report) deep() bool { return r.Kind == ReportRehearsal || r.Reached(RungStructure) }
+
+// Sound tells whether a report found nothing wrong with the snapshot itself: a
+// live member that differs says something of the member, and a damaged report
+// of what was reported.
+func (r *Report) Sound() bool {
+	return r.Passed || !slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Verdict == Mismatch && c.Name != RungLive && c.Name != RungReports })
+}
+
+// maxAtOnce bounds how many reports of one second find a name.
+const maxAtOnce = 1000
+
+// AddReport puts a report beside the manifest. Its name says that it is the
+// newest, whatever the clock of whoever wrote the one before: that one may have
+// run ahead.
 func (c *Catalog) AddReport(ctx context.Context, b *Backup, r Report) error {
 	r.Format, r.Backup, r.Passed, r.Time = Format, b.ID, r.Checks.Err() == nil, r.Time.UTC()
-	// Reports are never overwritten: of two in one second, the later one moves on.
-	for at := r.Time; ; at = at.Add(time.Second) {
+	at := r.Time
+	for _, key := range b.reports {
+		if before, ok := reportTime(key); ok && before.After(at) {
+			at = before.Add(time.Second)
+		}
+	}
+	// Reports are never overwritten: of two at the same time, one moves on.
+	for range maxAtOnce {
 		r.Name = path.Join(reportsDir, at.UTC().Format(timeFormat)+"-"+r.Kind+".json")
 		key := path.Join(b.prefix, r.Name)
 		err := c.putRecord(ctx, key, r)
@@ -51,7 +73,16 @@ func (c *Catalog) AddReport(ctx context.Context, b *Backup, r Report) error {
 		if !errors.Is(err, storage.ErrExist) {
 			return fmt.Errorf("record %s of backup %s: %w", r.Kind, b.ID, err)
 		}
+		at = at.Add(time.Second)
 	}
+	return fmt.Errorf("record %s of backup %s: %w", r.Kind, b.ID, storage.ErrExist)
+}
+
+// reportTime is the time in the name of a report.
+func reportTime(key string) (time.Time, bool) {
+	at, _, _ := strings.Cut(path.Base(key), "-")
+	t, err := time.Parse(timeFormat, at)
+	return t, err == nil
 }
 
 // LatestReport returns the report of a kind that counts, or nil if there is none:
@@ -69,7 +100,7 @@ func (c *Catalog) countingReport(ctx context.Context, b *Backup, kinds ...string
 			continue
 		}
 		r, err := c.readReport(ctx, b, key)
-		if err != nil || !r.Passed || r.Reached(RungStructure) {
+		if err != nil || !r.Sound() || r.deep() {
 			return r, err
 		}
 		if newest == nil {

@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	passed = snapshot.Checks{{Name: "digest", Verdict: snapshot.Match, Detail: "equal", Seconds: 1.5}}
+	passed = snapshot.Checks{{Name: "digest", Verdict: snapshot.Match, Detail: "equal", Seconds: 1.5}, {Name: snapshot.RungStructure, Verdict: snapshot.Match}}
 	failed = snapshot.Checks{{Name: "digest", Verdict: snapshot.Mismatch, Detail: "not equal"}}
 )
 

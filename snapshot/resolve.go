@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -99,8 +100,15 @@ func (c *Catalog) newest(ctx context.Context, all []*Backup, problems []Problem,
 			return nil, fail.WithHint(fmt.Errorf("backup %s is the newest and cannot be read: %w", p.ID, p.Err), "give the id of an older backup to use that one")
 		}
 	}
+	if found != nil && until.IsZero() && c.Now != nil && found.Started.After(c.Now().Add(maxSkew)) {
+		return nil, fail.WithHint(fail.Usagef("the newest backup, %s, is dated in the future: some clock is or was wrong", found.ID),
+			"give its id to mean it, or @TIME for the newest at or before a time")
+	}
 	return found, nil
 }
+
+// maxSkew is more than the clocks of two hosts differ that somebody looks after.
+const maxSkew = time.Hour
 
 func (c *Catalog) newestReadable(ctx context.Context, all []*Backup, until time.Time, rehearsed bool) (*Backup, error) {
 	for _, b := range slices.Backward(all) {
@@ -199,17 +207,34 @@ func (c *Catalog) SameLife(ctx context.Context, b *Backup, s *pb.StatusResponse)
 // with status s belongs to, or "" if it begins one. An emergency backup belongs
 // to the newest life there is: that the survivor is behind it does not make it
 // another cluster.
-func (c *Catalog) carriedOn(ctx context.Context, s *pb.StatusResponse, emergency bool) (string, error) {
+func (c *Catalog) carriedOn(ctx context.Context, s *pb.StatusResponse, emergency bool, log *slog.Logger) (string, error) {
 	everything := *c
-	everything.Lineage = ""
-	all, _, err := everything.List(ctx)
+	everything.Lineage, everything.VerifyKeys = "", nil // unsigned backups are of this life too
+	all, problems, err := everything.List(ctx)
 	if err != nil {
 		return "", err
 	}
-	if b := newestOf(all, s.Header.ClusterId); emergency && b != nil {
-		return b.Cluster.Lineage, nil
+	newest := newestOf(all, s.Header.ClusterId)
+	if emergency && newest != nil {
+		return newest.Cluster.Lineage, nil
+	}
+	if p := newerProblem(problems, newest, s.Header.ClusterId); p != nil {
+		log.Warn("a new lineage begins: the newest backup cannot be read, and may be of another life", "id", p.ID, "lineage", p.Lineage, "error", p.Err)
+		return "", nil
 	}
 	return continued(all, s), nil
+}
+
+// newerProblem is an entry of the cluster that is newer than all that can be
+// read: nobody knows how far its raft log was, so that none can be carried on.
+func newerProblem(problems []Problem, newest *Backup, clusterID uint64) *Problem {
+	for _, p := range problems {
+		at, ok := idTime(p.ID)
+		if ok && strings.HasPrefix(p.Lineage, fmt.Sprintf("%x-", clusterID)) && (newest == nil || at.After(newest.Started)) {
+			return &p
+		}
+	}
+	return nil
 }
 
 func newLineage(clusterID uint64, random io.Reader) (string, error) {

@@ -15,14 +15,8 @@ import (
 func TestACopyThatIsSweptMeanwhile(t *testing.T) {
 	k := keep(t, 3)
 	target := newMemory()
-	swept := &faulty{Store: target, put: func(ctx context.Context, key string, r io.Reader) error {
-		if isManifest(key) { // the prune has looked before, and removes now
-			must(target.Delete(ctx, path.Join(path.Dir(key), "db.zst")))
-		}
-		return target.Put(ctx, key, r)
-	}}
-	_, err := k.catalog.Copy(t.Context(), k.backup, swept)
-	if err == nil || !strings.Contains(err.Error(), "copy it again") {
+	_, err := k.catalog.Copy(t.Context(), k.backup, swept(target))
+	if err == nil || !strings.Contains(err.Error(), "do it again") {
 		t.Errorf("error %v", err)
 	}
 	c := &snapshot.Catalog{Store: target, Cluster: "prod"}
@@ -35,6 +29,17 @@ func TestACopyThatIsSweptMeanwhile(t *testing.T) {
 	if backups, _ := list(t, c); len(backups) != 1 {
 		t.Errorf("listed: %q", ids(backups))
 	}
+}
+
+// swept is a store from which the data goes before the manifest comes: the prune
+// has looked before, and removes now.
+func swept(target *memory) *faulty {
+	return &faulty{Store: target, put: func(ctx context.Context, key string, r io.Reader) error {
+		if isManifest(key) {
+			must(target.Delete(ctx, path.Join(path.Dir(key), "db.zst")))
+		}
+		return target.Put(ctx, key, r)
+	}}
 }
 
 func TestASweepThatIsOvertakenByACopy(t *testing.T) {
@@ -55,7 +60,7 @@ func TestASweepThatIsOvertakenByACopy(t *testing.T) {
 		t.Fatalf("leftovers %v", plan.Leftovers)
 	}
 	err := plan.Leftovers[0].Remove(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "copy it again") {
+	if err == nil || !strings.Contains(err.Error(), "do it again") {
 		t.Errorf("error %v", err)
 	}
 	if backups, problems := list(t, k.catalog); len(backups) != 0 || len(problems) != 0 {

@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/etcdha/etcdha/internal/atomicfile"
 	"github.com/etcdha/etcdha/internal/diskspace"
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/snapshot/dbfile"
+	"github.com/etcdha/etcdha/storage/seal"
 )
 
 // VerifyBackup climbs the whole ladder for a backup: its records, the stored
@@ -29,6 +31,9 @@ func (c *Catalog) VerifyBackup(ctx context.Context, b *Backup, spoolDir string, 
 		return &Verification{Checks: append(checks, check...)}, nil, err
 	}
 	spool, check, err := c.spool(ctx, b, spoolDir, now)
+	if errors.Is(err, seal.ErrNoIdentity) { // those that were given are of other keys
+		check, err = c.verifySealed(ctx, b, now)
+	}
 	checks = append(checks, check...)
 	if err != nil || spool == nil {
 		return &Verification{Checks: checks}, nil, err
@@ -60,7 +65,7 @@ func (c *Catalog) checkRecords(ctx context.Context, b *Backup) (Checks, error) {
 		damaged = append(damaged, err)
 	}
 	if err := errors.Join(damaged...); err != nil {
-		check.Verdict, check.Detail = Mismatch, err.Error()
+		check.Verdict, check.Detail = Mismatch, err.Error()+": remove it by hand once you know why; the backup itself is judged below"
 	}
 	return Checks{check}, nil
 }
@@ -89,7 +94,8 @@ func (c *Catalog) verifySealed(ctx context.Context, b *Backup, now func() time.T
 	}
 	checks := Checks{check}
 	for _, rung := range []string{RungDigest, RungStructure, RungRecords} {
-		checks = append(checks, Check{Name: rung, Verdict: NotAsked, Detail: "encrypted: needs --identity FILE"})
+		checks = append(checks, Check{Name: rung, Verdict: NotAsked,
+			Detail: "needs --identity FILE: encrypted to " + strings.Join(b.Encryption.Recipients, ", ")})
 	}
 	return checks, nil
 }

@@ -7,7 +7,7 @@
 // it for each adapter.
 //
 // What only some stores have is an interface of one method that they implement
-// beside Store: [Locker], [Sweeper] and [Prober].
+// beside Store: [Locker], [Sweeper], [Clock] and [Prober].
 package storage
 
 import (
@@ -79,12 +79,21 @@ type Leftover struct {
 	Remove func(ctx context.Context) error
 }
 
+// Clock is a Store that tells its own time: what [Object.Modified] is reckoned
+// with. It may be ahead of the caller's clock, or behind it.
+type Clock interface {
+	Now(ctx context.Context) (time.Time, error)
+}
+
 // Prober is a Store that can try out on itself more than the contract tells.
 type Prober interface {
 	// Probe tries it with objects below prefix, and removes them again as far
 	// as the store lets it.
 	Probe(ctx context.Context, prefix string) []Finding
 }
+
+// ProbePrefix is where a check of the store tries things out.
+const ProbePrefix = "storage-check/"
 
 // Finding is what was seen of one ability of a store.
 type Finding struct {

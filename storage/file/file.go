@@ -27,7 +27,7 @@ const (
 	dirMode  fs.FileMode = 0o700
 )
 
-// Store is a directory. See [storage.Store] and [storage.Sweeper].
+// Store is a directory. See [storage.Store], [storage.Sweeper] and [storage.Clock].
 type Store struct {
 	root *os.Root
 	url  string

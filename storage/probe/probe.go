@@ -44,7 +44,7 @@ func Run(ctx context.Context, s storage.Store, o Options) error {
 	if _, err := io.ReadFull(o.Random, name[:]); err != nil {
 		return fmt.Errorf("read random bytes: %w", err)
 	}
-	p := &prober{Options: o, store: s, prefix: fmt.Sprintf("storage-check/%x", name)}
+	p := &prober{Options: o, store: s, prefix: storage.ProbePrefix + fmt.Sprintf("%x", name)}
 	err := p.run(ctx)
 	if errors.Is(err, storage.ErrUnavailable) {
 		return err
@@ -57,7 +57,17 @@ type prober struct {
 	Options
 	store  storage.Store
 	prefix string
+	stays  bool // what was put: this role may not remove it
 }
+
+// step is one check. It returns an [unasked] where nothing is wrong.
+type step struct {
+	name string
+	try  func(context.Context) (string, error)
+}
+
+// unasked is why a store does not do something that not everybody needs.
+type unasked struct{ error }
 
 func (p *prober) run(ctx context.Context) error {
 	for _, err := range p.store.List(ctx, p.prefix) {
@@ -70,34 +80,41 @@ func (p *prober) run(ctx context.Context) error {
 			p.Found(f)
 		}
 	}
-	for _, step := range []struct {
-		name string
-		try  func(context.Context) (string, error)
-	}{
+	for _, step := range []step{
 		{"round trip", p.roundTrip},
 		{"create race", p.race},
 		{"listing", p.listing},
-		{"throughput", p.throughput},
 		{"removal", p.removal},
+		{"throughput", p.throughput}, // last: it is large, and what was seen before may forbid it
 	} {
-		start := p.Now()
-		detail, err := step.try(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if err := p.take(ctx, step); err != nil {
+			return err
 		}
-		if errors.Is(err, storage.ErrUnavailable) {
-			return fmt.Errorf("%s: %w", step.name, err)
-		}
-		p.Found(storage.Finding{Name: step.name, Asked: true, Detail: detail, Err: err, Took: p.Now().Sub(start)})
 	}
 	return ctx.Err()
+}
+
+func (p *prober) take(ctx context.Context, step step) error {
+	start := p.Now()
+	detail, err := step.try(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	f := storage.Finding{Name: step.name, Asked: true, Detail: detail, Err: err, Took: p.Now().Sub(start)}
+	if reason, ok := errors.AsType[unasked](err); ok {
+		f.Asked, f.Err = false, reason.error
+	} else if errors.Is(err, storage.ErrUnavailable) {
+		return fmt.Errorf("%s: %w", step.name, err)
+	}
+	p.Found(f)
+	return nil
 }
 
 // roundTrip puts small objects and reads them back.
 func (p *prober) roundTrip(ctx context.Context) (string, error) {
 	start := p.Now()
 	for i := range trips {
-		key := path.Join(p.prefix, fmt.Sprintf("trip-%d", i))
+		key := p.trip(i)
 		if err := p.store.Put(ctx, key, bytes.NewReader([]byte(key))); err != nil {
 			return "", err
 		}
@@ -108,6 +125,9 @@ func (p *prober) roundTrip(ctx context.Context) (string, error) {
 	each := p.Now().Sub(start) / trips
 	return fmt.Sprintf("a small object is put and read back in %v", each.Round(time.Millisecond)), nil
 }
+
+// trip is the key of the ith object of the round trip, which is its content too.
+func (p *prober) trip(i int) string { return path.Join(p.prefix, fmt.Sprintf("trip-%d", i)) }
 
 func (p *prober) holds(ctx context.Context, key string, want []byte) error {
 	r, err := p.store.Open(ctx, key)
@@ -179,6 +199,9 @@ func (p *prober) listing(ctx context.Context) (string, error) {
 
 // throughput moves what cannot be compressed there and back.
 func (p *prober) throughput(ctx context.Context) (string, error) {
+	if err := p.unlocked(ctx); err != nil {
+		return "", err
+	}
 	data := make([]byte, bulk)
 	_, _ = mathrand.NewChaCha8([32]byte{1}).Read(data) // never fails
 	key := path.Join(p.prefix, "bulk")
@@ -193,6 +216,23 @@ func (p *prober) throughput(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%s up, %s down", rate(put.Sub(start)), rate(p.Now().Sub(put))), nil
 }
 
+// unlocked spares a store that locks objects one that is large and of no use.
+func (p *prober) unlocked(ctx context.Context) error {
+	locker, ok := p.store.(storage.Locker)
+	if !ok {
+		return nil
+	}
+	switch lock, err := locker.Lock(ctx, p.trip(1)); {
+	case errors.Is(err, storage.ErrNotExist): // the round trip says why
+		return nil
+	case err != nil:
+		return err
+	case lock != "":
+		return unasked{fmt.Errorf("left out, because %d MiB would stay: objects are locked (%s)", bulk>>20, lock)}
+	}
+	return nil
+}
+
 type sized struct{ *bytes.Reader }
 
 func (s sized) MaxSize() int64 { return s.Size() }
@@ -203,10 +243,13 @@ func rate(took time.Duration) string {
 
 // removal is what prune needs; a writer may well lack the right to it.
 func (p *prober) removal(ctx context.Context) (string, error) {
-	key := path.Join(p.prefix, "trip-0")
+	key := p.trip(0)
 	err := p.store.Delete(ctx, key)
 	if errors.Is(err, storage.ErrLocked) {
 		return fmt.Sprintf("refused, as it has to be: %v", err), nil
+	}
+	if errors.Is(err, storage.ErrUnavailable) {
+		return "", p.refused(ctx, key, err)
 	}
 	if err != nil {
 		return "", err
@@ -220,7 +263,20 @@ func (p *prober) removal(ctx context.Context) (string, error) {
 	return "what is removed is gone", nil
 }
 
+// refused tells a role that may not remove from a store that has stopped to
+// answer: what it would not remove can still be read.
+func (p *prober) refused(ctx context.Context, key string, why error) error {
+	if p.holds(ctx, key, []byte(key)) != nil {
+		return why
+	}
+	p.stays = true
+	return unasked{fmt.Errorf("this role may not remove, which is right for one that only saves: %w", why)}
+}
+
 func (p *prober) cleanUp(ctx context.Context) error {
+	if p.stays {
+		return nil
+	}
 	for o, err := range p.store.List(ctx, p.prefix+"/") {
 		if err == nil {
 			err = p.store.Delete(ctx, o.Key)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"time"
 
@@ -85,9 +84,7 @@ func newTransport(s Settings) (*awshttp.BuildableClient, error) {
 		t.ForceAttemptHTTP2 = false
 		t.TLSClientConfig = cloneTLS(t.TLSClientConfig)
 		t.TLSClientConfig.RootCAs = roots
-		if proxy, err := url.Parse(s.Proxy); err == nil && s.Proxy != "" {
-			t.Proxy = http.ProxyURL(proxy)
-		}
+		t.Proxy = proxyFor(s.Proxy)
 	}), nil
 }
 

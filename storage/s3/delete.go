@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
@@ -49,13 +50,18 @@ func (s *Store) Lock(ctx context.Context, key string) (string, error) {
 	return lock, nil
 }
 
+// lock goes by the server's clock, which is the one that ends a lock.
 func (s *Store) lock(ctx context.Context, key string) (string, error) {
 	object, err := s.head(ctx, key)
 	if err != nil {
 		return "", err
 	}
+	now, ok := awsmiddleware.GetServerTime(object.ResultMetadata)
+	if !ok {
+		now = s.now()
+	}
 	var locks []string
-	if until := aws.ToTime(object.ObjectLockRetainUntilDate); until.After(s.now()) {
+	if until := aws.ToTime(object.ObjectLockRetainUntilDate); until.After(now) {
 		locks = append(locks, fmt.Sprintf("%s until %s", object.ObjectLockMode, until.UTC().Format(time.RFC3339)))
 	}
 	if object.ObjectLockLegalHoldStatus == types.ObjectLockLegalHoldStatusOn {

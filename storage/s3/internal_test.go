@@ -2,6 +2,7 @@ package s3
 
 import (
 	"errors"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -48,5 +49,42 @@ func TestMalformedProxyIsNotRepeated(t *testing.T) {
 	refused := &url.Error{Op: "Get", URL: "https://s3.example.com", Err: errors.New(`invalid proxy address "http://user:hunter2@:bad": no port`)}
 	if err := failed(t.Context(), refused); strings.Contains(err.Error(), "hunter2") || !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// Whatever the proxy is, credentials are not asked for through it.
+func TestWhatIsReachedWithoutAProxy(t *testing.T) {
+	t.Setenv("NO_PROXY", "internal.example.com,10.0.0.0/8")
+	t.Setenv("HTTP_PROXY", "http://proxy.example.com:3128")
+	t.Setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
+	for _, setting := range []string{"", "http://proxy.example.com:3128"} {
+		choose := proxyFor(setting)
+		for asked, want := range map[string]bool{
+			"https://s3.eu-central-1.amazonaws.com/backups": true,
+			"http://s3.example.com:9000/":                   true,
+			"https://192.0.2.1/":                            true,
+			"https://sts.amazonaws.com/":                    true,
+			"https://[2001:db8::1]/":                        true,
+			"http://169.254.169.254/latest/api/token":       false, // of an instance
+			"http://[fd00:ec2::254]/latest/api/token":       false,
+			"http://169.254.170.2/v2/credentials":           false, // of a container
+			"http://169.254.170.23/v1/credentials":          false, // of a pod
+			"http://[fd00:ec2::23]/v1/credentials":          false,
+			"http://[fe80::1%25eth0]/":                      false,
+			"http://[::ffff:169.254.169.254]/":              false,
+			"http://127.0.0.1:9000/":                        false,
+			"https://localhost:9000/":                       false,
+			"http://[::1]/":                                 false,
+			"https://s3.internal.example.com/":              false,
+			"https://10.1.2.3/":                             false,
+		} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, asked, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if proxy, err := choose(r); (proxy != nil) != want || err != nil {
+				t.Errorf("with setting %q, %s goes through %v (%v)", setting, asked, proxy, err)
+			}
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,50 @@ func TestLockedObjectsStay(t *testing.T) {
 		}
 		holds(t, s, key, random(1, size))
 	}
+}
+
+// The server's clock ends a lock, and ours only where the server tells no time.
+func TestLocksEndByTheClockOfTheServer(t *testing.T) {
+	server := startServer(t)
+	server.MakeLockBucket(t, "locked")
+	prefix := newPrefix()
+	put(t, open(t, server.URL("locked", prefix, "lock-mode=GOVERNANCE", "lock-for=30d")), "object", []byte("content"))
+	later := time.Now().AddDate(1, 0, 0)
+	for _, c := range []struct {
+		name   string
+		now    time.Time
+		date   string // of the answer; "" is the server's own
+		locked bool
+	}{
+		{"both agree", time.Now(), "", true},
+		{"our clock is fast", later, "", true},
+		{"the server has reached the end", time.Now(), later.UTC().Format(http.TimeFormat), false},
+		{"no time is told, and ours is before the end", time.Now(), "none", true},
+		{"no time is told, and ours has reached the end", later, "none", false},
+	} {
+		proxy := server.NewProxy(t)
+		proxy.Answer(func(r *http.Response) {
+			if c.date != "" {
+				r.Header.Set("Date", c.date)
+			}
+		})
+		s := openAt(t, proxy.URL("locked", prefix), c.now)
+		if is := lock(t, s, "object"); (is != "") != c.locked {
+			t.Errorf("%s: the lock is %q, want one: %v", c.name, is, c.locked)
+		}
+	}
+}
+
+// openAt opens a store on a host whose clock stands at now.
+func openAt(t *testing.T, u *url.URL, now time.Time) storage.Store {
+	t.Helper()
+	wrong := opener
+	wrong.Now = func() time.Time { return now }
+	s, err := wrong.Open(t.Context(), u, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func TestLegalHold(t *testing.T) {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
@@ -33,6 +32,7 @@ func (s *Store) Probe(ctx context.Context, prefix string) []storage.Finding {
 	}{
 		{"checksums", s.Checksum != ChecksumNone, s.probeChecksum},
 		{"abort", true, s.probeAbort},
+		{"multipart", true, s.probeMultipart},
 		{"encryption", s.SSE != "", s.probeEncryption},
 		{"object lock", s.LockMode != "", s.probeLock},
 		{"clock", true, s.probeClock},
@@ -133,13 +133,9 @@ func (s *Store) putAndHead(ctx context.Context, key string) (*s3.HeadObjectOutpu
 }
 
 func (s *Store) probeClock(ctx context.Context, _ string) (string, error) {
-	out, err := s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &s.Bucket, MaxKeys: aws.Int32(1), Prefix: aws.String(s.prefixed(""))})
+	at, err := s.Now(ctx)
 	if err != nil {
-		return "", failed(ctx, err)
-	}
-	at, ok := awsmiddleware.GetServerTime(out.ResultMetadata)
-	if !ok {
-		return "", errors.New("the server does not say what time it is")
+		return "", err
 	}
 	skew := s.now().Sub(at).Round(time.Second)
 	if skew.Abs() > maxSkew {

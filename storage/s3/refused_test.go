@@ -2,16 +2,12 @@ package s3_test
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/etcdha/etcdha/internal/fail"
@@ -102,48 +98,6 @@ func TestTrustedAuthorities(t *testing.T) {
 			t.Errorf("open with %s: %v; want %q", filepath.Base(file), err, complaint)
 		}
 	}
-}
-
-// A proxy sees where the connections go.
-func TestProxy(t *testing.T) {
-	server := startServer(t)
-	var asked atomic.Int64
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked.Add(1)
-		if err := tunnel(w, r); err != nil {
-			t.Error(err)
-		}
-	}))
-	defer proxy.Close()
-	s := open(t, server.URL(bucket, newPrefix(), "proxy="+proxy.URL))
-	put(t, s, "object", []byte("content"))
-	holds(t, s, "object", []byte("content"))
-	if asked.Load() == 0 {
-		t.Error("the proxy was not used")
-	}
-}
-
-// tunnel is what a proxy does for TLS.
-func tunnel(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodConnect {
-		return fmt.Errorf("the proxy is asked for %s %s", r.Method, r.URL)
-	}
-	server, err := net.Dial("tcp", r.Host)
-	if err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusOK)
-	client, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return err
-	}
-	for _, ends := range [][2]net.Conn{{client, server}, {server, client}} {
-		go func() { // until one of them closes its end
-			_, _ = io.Copy(ends[0], ends[1])
-			ends[0].Close()
-		}()
-	}
-	return nil
 }
 
 // Without an endpoint there is no region to fall back on.

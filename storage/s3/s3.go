@@ -71,6 +71,7 @@ var (
 	_ storage.Store   = (*Store)(nil)
 	_ storage.Locker  = (*Store)(nil)
 	_ storage.Sweeper = (*Store)(nil)
+	_ storage.Clock   = (*Store)(nil)
 	_ storage.Prober  = (*Store)(nil)
 )
 

@@ -68,6 +68,7 @@ var brokenStores = []struct {
 	{"locks everything", "what was put is not locked by itself", `"until 2030"`, broken{lock: "until 2030"}},
 	{"leaves temporary files", "whatever its end, a Put leaves nothing to sweep", "after a put temp is left", broken{left: leavesObjects}},
 	{"leaves them when it fails", "whatever its end, a Put leaves nothing to sweep", "after a failed put temp is left", broken{put: leavesWhenItFails, left: leavesFailed}},
+	{"tells the time of another", "objects are dated by the clock of the store", "is dated", broken{ahead: time.Minute}},
 }
 
 type putFunc = func(ctx context.Context, m *memory, key string, r io.Reader) error

@@ -105,18 +105,39 @@ func (f *Faulty) Delete(ctx context.Context, key string) error {
 	return f.next(Delete).remove(ctx, f.below, key)
 }
 
-// Store returns f as a [storage.Locker] and a [storage.Sweeper] too, where the
-// store below is one. What these do is neither counted nor goes wrong.
+// Store returns f as a [storage.Locker], [storage.Sweeper] and [storage.Clock]
+// too, where the store below is one. What these do is neither counted nor goes
+// wrong.
 func (f *Faulty) Store() storage.Store {
 	locker, locks := f.below.(storage.Locker)
 	sweeper, sweeps := f.below.(storage.Sweeper)
+	clock, tells := f.below.(storage.Clock)
 	switch {
+	case locks && sweeps && tells:
+		return struct {
+			*Faulty
+			storage.Locker
+			storage.Sweeper
+			storage.Clock
+		}{f, locker, sweeper, clock}
 	case locks && sweeps:
 		return struct {
 			*Faulty
 			storage.Locker
 			storage.Sweeper
 		}{f, locker, sweeper}
+	case locks && tells:
+		return struct {
+			*Faulty
+			storage.Locker
+			storage.Clock
+		}{f, locker, clock}
+	case sweeps && tells:
+		return struct {
+			*Faulty
+			storage.Sweeper
+			storage.Clock
+		}{f, sweeper, clock}
 	case locks:
 		return struct {
 			*Faulty
@@ -127,6 +148,11 @@ func (f *Faulty) Store() storage.Store {
 			*Faulty
 			storage.Sweeper
 		}{f, sweeper}
+	case tells:
+		return struct {
+			*Faulty
+			storage.Clock
+		}{f, clock}
 	}
 	return f
 }

@@ -71,45 +71,71 @@ type locking struct{ storage.Store }
 
 func (locking) Lock(_ context.Context, key string) (string, error) { return key + " is locked", nil }
 
+// telling is a store with a clock.
+type telling struct{ storage.Store }
+
+var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+func (telling) Now(context.Context) (time.Time, error) { return noon, nil }
+
+// leaving is a store in which something is left.
+type leaving struct{ storage.Store }
+
+func (leaving) Leftovers(context.Context, time.Time) ([]storage.Leftover, error) {
+	return []storage.Leftover{{Name: "left"}}, nil
+}
+
 // A faulty store can what the one below can, and does not claim more.
 func TestFaultyIsWhatItsStoreIs(t *testing.T) {
-	sweeping := openDir(t)
-	plain := struct{ storage.Store }{sweeping}
-	both := struct {
-		locking
-		storage.Sweeper
-	}{locking{plain}, sweeping.(storage.Sweeper)}
-	for _, c := range []struct {
-		name          string
-		below         storage.Store
-		locks, sweeps bool
-	}{
-		{"neither", plain, false, false}, {"a sweeper", sweeping, false, true},
-		{"a locker", locking{plain}, true, false}, {"both", both, true, true},
+	plain := struct{ storage.Store }{openDir(t)}
+	for _, below := range []storage.Store{
+		plain, locking{plain}, leaving{plain}, telling{plain},
+		struct {
+			locking
+			storage.Sweeper
+		}{locking{plain}, leaving{}},
+		struct {
+			locking
+			storage.Clock
+		}{locking{plain}, telling{}},
+		struct {
+			leaving
+			storage.Clock
+		}{leaving{plain}, telling{}},
+		struct {
+			locking
+			storage.Sweeper
+			storage.Clock
+		}{locking{plain}, leaving{}, telling{}},
 	} {
-		faulty := storagetest.NewFaulty(c.below)
+		faulty := storagetest.NewFaulty(below)
 		s := faulty.Store()
-		locker, locks := s.(storage.Locker)
-		sweeper, sweeps := s.(storage.Sweeper)
-		if locks != c.locks || sweeps != c.sweeps {
-			t.Errorf("%s: locker %v, sweeper %v", c.name, locks, sweeps)
-			continue
-		}
-		if locks {
-			if lock, err := locker.Lock(t.Context(), "key"); lock != "key is locked" || err != nil {
-				t.Errorf("%s: lock is %q, %v", c.name, lock, err)
-			}
-		}
-		if sweeps {
-			if left, err := sweeper.Leftovers(t.Context(), time.Now()); len(left) > 0 || err != nil {
-				t.Errorf("%s: leftovers are %v, %v", c.name, left, err)
-			}
+		if is, want := abilities(t, s), abilities(t, below); is != want {
+			t.Errorf("over a store that can %q it can %q", want, is)
 		}
 		faulty.On(storagetest.Delete, 0, storagetest.Fail(errDisk))
 		if err := s.Delete(t.Context(), "key"); !errors.Is(err, errDisk) || faulty.Count(storagetest.Any) != 1 {
-			t.Errorf("%s: delete: %v; want %v", c.name, err, errDisk)
+			t.Errorf("over a store that can %q: delete: %v; want %v", abilities(t, below), err, errDisk)
 		}
 	}
+}
+
+// abilities are what the optional interfaces of a store answer.
+func abilities(t *testing.T, s storage.Store) (can string) {
+	t.Helper()
+	if locker, ok := s.(storage.Locker); ok {
+		lock, err := locker.Lock(t.Context(), "key")
+		can += fmt.Sprintln("lock:", lock, err)
+	}
+	if sweeper, ok := s.(storage.Sweeper); ok {
+		left, err := sweeper.Leftovers(t.Context(), noon)
+		can += fmt.Sprintln("sweep:", left, err)
+	}
+	if clock, ok := s.(storage.Clock); ok {
+		now, err := clock.Now(t.Context())
+		can += fmt.Sprintln("tell the time:", now, err)
+	}
+	return can
 }
 
 // A store that stays down: the plan is for every operation of a kind.

@@ -14,6 +14,7 @@ import (
 var optionalChecks = []check{
 	{"what was put is not locked by itself", notLocked},
 	{"whatever its end, a Put leaves nothing to sweep", nothingLeftOver},
+	{"objects are dated by the clock of the store", datedByItsClock},
 }
 
 func notLocked(t testing.TB, s storage.Store) {
@@ -58,4 +59,34 @@ func nothingLeftOver(t testing.TB, s storage.Store) {
 	}
 	remove(t, s, aKey)
 	nothing("after a delete")
+}
+
+// datedByItsClock allows the second that a clock or a date may be cut to.
+func datedByItsClock(t testing.TB, s storage.Store) {
+	clock, ok := s.(storage.Clock)
+	if !ok {
+		return
+	}
+	tell := func() time.Time {
+		t.Helper()
+		now, err := clock.Now(t.Context())
+		if err != nil {
+			t.Fatalf("now: %v", err)
+		}
+		return now
+	}
+	before := tell()
+	if listed := list(t, s, ""); len(listed) > 0 {
+		t.Errorf("to tell the time leaves %v", listed)
+	}
+	put(t, s, aKey, strings.NewReader("content"))
+	after := tell()
+	for o, err := range s.List(t.Context(), "") {
+		if err != nil {
+			t.Fatalf("list: %v", err)
+		}
+		if o.Modified.Before(before.Add(-time.Second)) || o.Modified.After(after.Add(time.Second)) {
+			t.Errorf("what was put between %v and %v is dated %v", before, after, o.Modified)
+		}
+	}
 }

@@ -89,6 +89,7 @@ type broken struct {
 	remove func(ctx context.Context, m *memory, key string) error
 	lock   string
 	left   func(m *memory) []storage.Leftover
+	ahead  time.Duration
 }
 
 func (b broken) Put(ctx context.Context, key string, r io.Reader) error {
@@ -127,3 +128,5 @@ func (b broken) Leftovers(context.Context, time.Time) ([]storage.Leftover, error
 	}
 	return b.left(b.memory), nil
 }
+
+func (b broken) Now(context.Context) (time.Time, error) { return time.Now().Add(b.ahead), nil }

@@ -1,48 +1,65 @@
 package command
 
 import (
+	"slices"
 	"strings"
 	"unsafe"
 
 	"github.com/urfave/cli/v2"
 )
 
-// intersperse moves flags to where the parser accepts them, behind the command
-// and before its arguments: etcdctl, and so every runbook, has them anywhere.
-func intersperse(app *cli.App, args []string) []string {
-	if len(args) == 0 {
-		return args
-	}
+// arguments are a command line, taken apart.
+type arguments struct {
+	path  []string // the commands
+	flags []string // with what stands behind them
+	rest  []string
+	given map[string][]string // the values of each flag
+}
+
+// takeApart finds the flags wherever they stand: etcdctl, and so every runbook,
+// has them anywhere.
+func takeApart(app *cli.App, args []string) arguments {
 	takesValue := valueFlags(app)
 	commands := app.Commands
-	var path, flags, rest []string
-	for i := 1; i < len(args); i++ {
+	a := arguments{given: make(map[string][]string)}
+	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		if arg == "--" {
-			rest = append(rest, args[i+1:]...)
+			a.rest = append(a.rest, args[i+1:]...)
 			break
 		}
 		if len(arg) > 1 && arg[0] == '-' {
-			flags = append(flags, arg)
-			name := strings.TrimLeft(arg, "-")
-			if takesValue[name] && i+1 < len(args) {
+			a.flags = append(a.flags, arg)
+			name, value, inline := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+			switch {
+			case inline:
+			case !takesValue[name]:
+				value = "true"
+			case i+1 < len(args):
 				i++
-				flags = append(flags, args[i])
+				value = args[i]
+				a.flags = append(a.flags, value)
 			}
+			a.given[name] = append(a.given[name], value)
 			continue
 		}
-		if c := find(commands, arg); c != nil && len(rest) == 0 {
-			path, commands = append(path, arg), c.Subcommands
+		if c := find(commands, arg); c != nil && len(a.rest) == 0 {
+			a.path, commands = append(a.path, arg), c.Subcommands
 			continue
 		}
-		rest = append(rest, arg)
+		a.rest = append(a.rest, arg)
 	}
-	out := append([]string{args[0]}, path...)
-	out = append(out, flags...)
-	if len(rest) > 0 && strings.HasPrefix(rest[0], "-") {
+	return a
+}
+
+// inOrder has the flags where the parser accepts them, behind the command and
+// before its arguments.
+func (a arguments) inOrder() []string {
+	out := slices.Concat(a.path, a.flags)
+	if len(a.rest) > 0 && strings.HasPrefix(a.rest[0], "-") {
 		out = append(out, "--")
 	}
-	return append(out, rest...)
+	return append(out, a.rest...)
 }
 
 func find(commands []*cli.Command, name string) *cli.Command {

@@ -37,12 +37,13 @@ func Run(ctx context.Context, args []string, version string) error {
 		return err
 	}
 	app := newApp(version)
-	return app.RunContext(ctx, intersperse(app, args))
+	if len(args) == 0 {
+		return app.RunContext(ctx, args)
+	}
+	line := takeApart(app, args[1:])
+	app.Metadata = map[string]any{givenFlags: line.given}
+	return app.RunContext(ctx, append([]string{args[0]}, line.inOrder()...))
 }
-
-// protecting are the variables that must not be empty: a Secret that is missing
-// where it is mounted would turn protection off in silence.
-var protecting = []string{"ETCDHA_ENCRYPT_TO", "ETCDHA_RECIPIENTS_FILE", "ETCDHA_SIGN_KEY", "ETCDHA_VERIFY_KEY", "ETCDHA_S3_SSE", "ETCDHA_S3_LOCK_MODE"}
 
 // unsetEmpty makes an empty variable the same as none, so that it does not
 // hide etcdctl's of the same flag.
@@ -52,7 +53,7 @@ func unsetEmpty() error {
 		if value != "" || !strings.HasPrefix(name, "ETCDHA_") && !strings.HasPrefix(name, "ETCDCTL_") {
 			continue
 		}
-		if slices.Contains(protecting, name) {
+		if slices.ContainsFunc(protecting, func(flag string) bool { return env(flag)[0] == name }) {
 			return fail.WithHint(fail.Usagef("%s is set to nothing", name), "unset it to go without what it asks for")
 		}
 		_ = os.Unsetenv(name) // fails only for names that no environment has
@@ -95,8 +96,7 @@ func newApp(version string) *cli.App {
 		},
 	}
 	each(app.Commands, func(c *cli.Command) {
-		c.HideHelpCommand = true
-		c.OnUsageError = usageError
+		c.HideHelpCommand, c.OnUsageError, c.Action = true, usageError, checked(c.Action)
 	})
 	app.OnUsageError = usageError
 	return app
@@ -119,6 +119,16 @@ func group(c *cli.Context) error {
 		return fail.WithHint(fail.Usagef("no command %q", c.Args().First()), "%s --help lists them", c.Command.HelpName)
 	}
 	return cli.ShowSubcommandHelp(c)
+}
+
+// checked looks at the flags before an action that they could mislead.
+func checked(action cli.ActionFunc) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if err := checkFlags(c); err != nil {
+			return err
+		}
+		return action(c)
+	}
 }
 
 // oneArg returns the only argument of a command.

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -118,34 +117,7 @@ func readPassword(c *cli.Context, config *etcdclient.Config) error {
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
 		return fail.WithHint(fail.Usagef("no password for user %q", config.User), "give --password-file, or ETCDHA_PASSWORD in the environment")
 	}
-	var err error
-	config.Password, err = askPassword(c)
-	return err
-}
-
-// askPassword reads a password from the terminal. An interrupt gives the
-// terminal back its echo.
-func askPassword(c *cli.Context) (string, error) {
-	terminal := int(os.Stdin.Fd())
-	state, err := term.GetState(terminal)
-	if err != nil {
-		return "", err
-	}
-	fmt.Fprint(c.App.ErrWriter, "Password: ")
-	defer fmt.Fprintln(c.App.ErrWriter)
-	type answer struct {
-		password []byte
-		err      error
-	}
-	answered := make(chan answer, 1)
-	go func() {
-		password, err := term.ReadPassword(terminal)
-		answered <- answer{password, err}
-	}()
-	select {
-	case a := <-answered:
-		return string(a.password), a.err
-	case <-c.Done():
-		return "", errors.Join(c.Err(), term.Restore(terminal, state))
-	}
+	password, err := askSecret(c.Context, "Password: ")
+	config.Password = string(password)
+	return fail.WithHint(err, "give --password-file, or ETCDHA_PASSWORD in the environment")
 }

@@ -134,7 +134,7 @@ func (d *demo) save(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.catalog = &snapshot.Catalog{Store: store, Cluster: "demo"}
+	d.catalog = &snapshot.Catalog{Store: store, Cluster: "demo", Now: now}
 	member, err := d.cluster.Choose(ctx, false)
 	if err != nil {
 		return err

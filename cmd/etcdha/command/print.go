@@ -157,17 +157,28 @@ func quote(s string) string {
 }
 
 // storeArgs repeats for a command to type next what the environment does not say.
-func storeArgs(c *cli.Context, url string) string {
+func storeArgs(c *cli.Context) string {
+	if urls := c.StringSlice("store"); len(urls) == 1 {
+		return argsForStore(c, urls[0])
+	}
+	return ""
+}
+
+// argsForStore is storeArgs where the next command has a store of its own.
+func argsForStore(c *cli.Context, rawURL string) string {
 	s := ""
-	if url != os.Getenv("ETCDHA_STORE") {
+	if url := urlToType(c, rawURL); url != os.Getenv("ETCDHA_STORE") {
 		s = " --store " + quote(url)
 	}
-	if name := c.String("cluster"); name != "default" && name != os.Getenv("ETCDHA_CLUSTER") {
-		s += " --cluster " + quote(name)
-	}
-	for _, name := range c.StringSlice("identity") {
-		if name != os.Getenv("ETCDHA_IDENTITY") {
-			s += " --identity " + quote(name)
+	return s + flagsToType(c, "cluster", "identity", "verify-key")
+}
+
+// flagsToType repeats flags as they stand on the command line.
+func flagsToType(c *cli.Context, names ...string) string {
+	s := ""
+	for _, name := range names {
+		for _, value := range given(c, name) {
+			s += " --" + name + " " + quote(value)
 		}
 	}
 	return s

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,20 +31,13 @@ func rehearseCommand() *cli.Command {
 	}
 }
 
-func rehearse(c *cli.Context) (err error) {
-	arg, err := oneArg(c, "FILE|ID")
-	if err != nil {
-		return err
-	}
-	if err := checkWriteOut(c); err != nil {
-		return err
-	}
+func rehearse(c *cli.Context) error {
 	etcd, err := ownEtcd(c)
 	if err != nil {
 		return err
 	}
 	log := newLog(c)
-	src, err := openSource(c, arg, log)
+	src, err := sourceArg(c, log)
 	if err != nil {
 		return err
 	}
@@ -51,15 +45,9 @@ func rehearse(c *cli.Context) (err error) {
 		Members: c.Int("members"), Command: etcd, Dir: c.String("spool-dir"), Kubernetes: c.Bool("kubernetes"),
 		Now: now, Random: random, Log: log,
 	}
-	start, recovered := now(), time.Duration(0)
+	var recovered time.Duration
 	if people(c) {
-		fmt.Fprintf(c.App.Writer, "Rehearsing %s with %d members\n", src.name, o.Members)
-		o.OnCheck = func(check snapshot.Check) {
-			printCheck(c.App.Writer, check)
-			if !strings.HasPrefix(check.Name, "bumped") {
-				recovered = now().Sub(start)
-			}
-		}
+		showRehearsal(c, src, &o, &recovered)
 	}
 	if c.Bool("keep") {
 		o.Keep = func(ctx context.Context, cluster *throwaway.Cluster) error { return keep(ctx, c, cluster) }
@@ -71,21 +59,28 @@ func rehearse(c *cli.Context) (err error) {
 	for _, name := range logs {
 		log.Info("member log kept", "file", name)
 	}
-	if src.backup != nil {
-		report := snapshot.Report{Kind: snapshot.ReportRehearsal, Time: now(), Checks: checks, Etcdha: c.App.Version}
-		// An interrupt that ended --keep comes after the rehearsal.
-		if err := src.record(context.WithoutCancel(c.Context), report); err != nil {
-			return err
-		}
+	// An interrupt that ended --keep comes after the rehearsal.
+	err = src.record(context.WithoutCancel(c.Context), snapshot.ReportRehearsal, checks, c.App.Version)
+	if done, jsonErr := asJSON(c, verifyOutput{Snapshot: src.name, Passed: checks.Err() == nil, Checks: checks}); done {
+		return errors.Join(err, jsonErr)
 	}
-	if !people(c) {
-		if _, err := asJSON(c, verifyOutput{Snapshot: src.name, Passed: checks.Err() == nil, Checks: checks}); err != nil {
-			return err
-		}
-	} else if checks.Err() == nil {
+	if contentErr(checks) == nil {
 		printRehearsed(c, src, recovered)
 	}
-	return checks.Err()
+	return err
+}
+
+// showRehearsal prints each stage as it is done, and measures how long it took
+// until the snapshot was restored.
+func showRehearsal(c *cli.Context, src *source, o *rehearsal.Options, recovered *time.Duration) {
+	start := now()
+	fmt.Fprintf(c.App.Writer, "Rehearsing %s with %d members\n", src.name, o.Members)
+	o.OnCheck = func(check snapshot.Check) {
+		printCheck(c.App.Writer, check)
+		if !strings.HasPrefix(check.Name, "bumped") {
+			*recovered = now().Sub(start)
+		}
+	}
 }
 
 // rehearseSource climbs the ladder and then restores for real.
@@ -100,7 +95,7 @@ func rehearseSource(ctx context.Context, src *source, o rehearsal.Options) (snap
 			o.OnCheck(check)
 		}
 	}
-	if in.Checks.Err() != nil {
+	if contentErr(in.Checks) != nil {
 		return in.Checks, nil, nil
 	}
 	if err := in.readable(); err != nil {
@@ -113,7 +108,7 @@ func rehearseSource(ctx context.Context, src *source, o rehearsal.Options) (snap
 func printRehearsed(c *cli.Context, src *source, took time.Duration) {
 	w := c.App.Writer
 	fmt.Fprintf(w, "\n%s in %.1f s: a recovery takes about as long, and the deciding\n", paint(w, green, "Restored and compared"), took.Seconds())
-	printNext(w, "etcdha restore %s --data-dir DIR --name NAME --initial-cluster NAME=PEER-URL,...%s", quote(src.name), storeArgs(c, c.String("store")))
+	printNext(w, "etcdha restore %s --data-dir DIR --name NAME --initial-cluster NAME=PEER-URL,...%s", quote(src.name), storeArgs(c))
 }
 
 // keep shows how to reach the cluster and waits for the interrupt.

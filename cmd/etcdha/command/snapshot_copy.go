@@ -28,7 +28,7 @@ an interruption, and keeps two stores alike when it is repeated.`,
 }
 
 func runCopy(c *cli.Context) error {
-	if c.Bool("all") == (c.NArg() == 1) || c.NArg() > 1 || c.String("to") == "" {
+	if c.Bool("all") == (c.NArg() == 1) || c.NArg() > 1 || len(given(c, "to")) != 1 {
 		return fail.WithHint(fail.Usagef("snapshot copy takes one ID, or --all, and --to URL"), "etcdha snapshot copy latest --to s3://bucket/prefix")
 	}
 	catalog, err := openCatalog(c)
@@ -51,7 +51,7 @@ func runCopy(c *cli.Context) error {
 		return copyErr
 	}
 	if err == nil {
-		printNext(c.App.Writer, "etcdha snapshot list%s", storeArgs(c, c.String("to")))
+		printNext(c.App.Writer, "etcdha snapshot list%s", argsForStore(c, c.String("to")))
 	}
 	return err
 }
@@ -99,6 +99,10 @@ func copyBackups(c *cli.Context, catalog *snapshot.Catalog, backups []*snapshot.
 		case err != nil:
 			fmt.Fprintf(w, "  %s  %s\n", paint(w, red, "FAIL"), b.ID)
 			failed = append(failed, err)
+		case copied.Damaged != nil:
+			fmt.Fprintf(w, "  %s  %s  %s, but without records that are damaged\n", paint(w, yellow, "part"), b.ID,
+				map[bool]string{true: "copied", false: "was there"}[copied.Data])
+			failed = append(failed, copied.Damaged)
 		case copied.Data:
 			fmt.Fprintf(w, "  %s  %s  %s copied and read back\n", paint(w, green, "ok  "), b.ID, size(b.Stored.Size))
 		case copied.Added > 0:

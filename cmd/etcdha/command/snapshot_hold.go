@@ -27,7 +27,7 @@ func holdCommand() *cli.Command {
 				return err
 			}
 			fmt.Fprintf(c.App.Writer, "%s is held: no prune removes it\n", b.ID)
-			printNext(c.App.Writer, "etcdha snapshot release %s%s   when it may go again", b.ID, storeArgs(c, c.String("store")))
+			printNext(c.App.Writer, "etcdha snapshot release %s%s   when it may go again", b.ID, storeArgs(c))
 			return nil
 		},
 	}

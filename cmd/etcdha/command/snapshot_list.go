@@ -33,7 +33,15 @@ type listed struct {
 	Rehearsal    *snapshot.Report `json:"rehearsal,omitempty"`    // the latest
 }
 
-// parallelReports hides the round trips of a remote store.
+// unreadable stands for an entry whose manifest cannot be read, or is not
+// signed as it has to be.
+type unreadable struct {
+	ID      string `json:"id"`
+	Lineage string `json:"lineage"`
+	Error   string `json:"unreadable"`
+}
+
+// parallelReports bounds the requests that a list has under way.
 const parallelReports = 8
 
 func list(c *cli.Context) error {
@@ -49,19 +57,8 @@ func list(c *cli.Context) error {
 		return err
 	}
 	log := newLog(c)
-	rows := make([]listed, len(backups))
-	group, ctx := errgroup.WithContext(c.Context)
-	group.SetLimit(parallelReports)
-	for i, b := range backups {
-		group.Go(func() (err error) {
-			rows[i].Manifest, rows[i].Held = b.Manifest, b.Held()
-			if rows[i].Verification, err = report(ctx, log, catalog, b, snapshot.ReportVerification); err == nil {
-				rows[i].Rehearsal, err = report(ctx, log, catalog, b, snapshot.ReportRehearsal)
-			}
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
+	rows, err := withReports(c.Context, log, catalog, backups)
+	if err != nil {
 		return err
 	}
 	for _, p := range problems {
@@ -72,10 +69,40 @@ func list(c *cli.Context) error {
 			return err
 		}
 	}
-	if done, err := asJSON(c, rows); done || len(rows) == 0 {
+	if done, err := asJSON(c, listOutput(rows, problems)); done || len(rows) == 0 {
 		return err
 	}
 	return printList(c.App.Writer, rows)
+}
+
+// withReports reads what is proven of each backup.
+func withReports(ctx context.Context, log *slog.Logger, catalog *snapshot.Catalog, backups []*snapshot.Backup) ([]listed, error) {
+	rows := make([]listed, len(backups))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelReports)
+	for i, b := range backups {
+		group.Go(func() (err error) {
+			rows[i].Manifest, rows[i].Held = b.Manifest, b.Held()
+			if rows[i].Verification, err = report(ctx, log, catalog, b, snapshot.ReportVerification); err == nil {
+				rows[i].Rehearsal, err = report(ctx, log, catalog, b, snapshot.ReportRehearsal)
+			}
+			return err
+		})
+	}
+	return rows, group.Wait()
+}
+
+// listOutput is the list for programs: who counts backups must see those that
+// cannot be read.
+func listOutput(rows []listed, problems []snapshot.Problem) []any {
+	out := []any{}
+	for _, r := range rows {
+		out = append(out, r)
+	}
+	for _, p := range problems {
+		out = append(out, unreadable{ID: p.ID, Lineage: p.Lineage, Error: p.Err.Error()})
+	}
+	return out
 }
 
 // noBackups tells an empty store from a wrong name.
@@ -128,13 +155,17 @@ func printList(w io.Writer, rows []listed) error {
 }
 
 func proven(r *snapshot.Report) string {
-	switch {
-	case r == nil:
+	if r == nil {
 		return "-"
-	case r.Passed && !r.Reached(snapshot.RungStructure):
-		return r.Time.UTC().Format("2006-01-02 15:04Z") + " (stored bytes only)"
-	case r.Passed:
-		return r.Time.UTC().Format("2006-01-02 15:04Z")
 	}
-	return "FAILED " + r.Time.UTC().Format("2006-01-02 15:04Z")
+	at := r.Time.UTC().Format("2006-01-02 15:04Z")
+	switch {
+	case !r.Sound():
+		return "FAILED " + at
+	case !r.Passed:
+		return "live differed " + at
+	case !r.Reached(snapshot.RungStructure):
+		return at + " (stored bytes only)"
+	}
+	return at
 }

@@ -88,7 +88,7 @@ func prune(c *cli.Context) error {
 		return errors.Join(err, jsonErr)
 	}
 	if !c.Bool("apply") && len(plan.Remove())+len(plan.Leftovers) > 0 {
-		printNext(c.App.Writer, "the same with --apply removes them")
+		printNext(c.App.Writer, "etcdha snapshot prune%s%s --apply", flagsToType(c, policyFlags()...), storeArgs(c))
 	}
 	return err
 }
@@ -112,6 +112,15 @@ func retentionPolicy(c *cli.Context) (retention.Policy, error) {
 		return p, fail.WithHint(fail.As(fail.ErrUsage, fmt.Errorf("what to keep: %w", err)), "for example --keep-last 3 --keep-daily 14 --keep-weekly 8")
 	}
 	return p, nil
+}
+
+// policyFlags are what a policy consists of.
+func policyFlags() []string {
+	names := []string{"keep-within", "time-zone"}
+	for _, k := range keepFlags {
+		names = append(names, k.name)
+	}
+	return names
 }
 
 func printPlan(w io.Writer, catalog *snapshot.Catalog, plan *snapshot.PrunePlan, policy retention.Policy) {
@@ -156,7 +165,7 @@ func applyPrune(c *cli.Context, catalog *snapshot.Catalog, plan *snapshot.PruneP
 		return errors.Is(err, storage.ErrUnavailable) || c.Err() != nil
 	}
 	for _, d := range plan.Remove() {
-		if done(d.Backup.ID, catalog.Remove(c.Context, d)) {
+		if done(d.Backup.ID, plan.Apply(c.Context, d)) {
 			return errors.Join(failed...)
 		}
 	}
@@ -174,7 +183,7 @@ type planJSON struct {
 	Applied   bool           `json:"applied"` // and nothing failed
 	Backups   []decisionJSON `json:"backups"`
 	Others    []string       `json:"otherLineages"`
-	Problems  []string       `json:"unreadable"`
+	Problems  []problemJSON  `json:"unreadable"`
 	Leftovers []string       `json:"leftovers"`
 }
 
@@ -184,10 +193,16 @@ type decisionJSON struct {
 	Reasons []string `json:"reasons"`
 }
 
+type problemJSON struct {
+	ID      string `json:"id"`
+	Lineage string `json:"lineage"`
+	Error   string `json:"error"`
+}
+
 func planOutput(plan *snapshot.PrunePlan, applied bool) planJSON {
 	out := planJSON{
 		Lineage: plan.Lineage, Applied: applied,
-		Backups: []decisionJSON{}, Others: []string{}, Problems: []string{}, Leftovers: []string{},
+		Backups: []decisionJSON{}, Others: []string{}, Problems: []problemJSON{}, Leftovers: []string{},
 	}
 	for _, d := range plan.Decisions {
 		out.Backups = append(out.Backups, decisionJSON{d.Backup.ID, d.Keep, d.Reasons})
@@ -196,7 +211,7 @@ func planOutput(plan *snapshot.PrunePlan, applied bool) planJSON {
 		out.Others = append(out.Others, o.Lineage)
 	}
 	for _, p := range plan.Problems {
-		out.Problems = append(out.Problems, p.ID)
+		out.Problems = append(out.Problems, problemJSON{p.ID, p.Lineage, p.Err.Error()})
 	}
 	for _, l := range plan.Leftovers {
 		out.Leftovers = append(out.Leftovers, l.Name)

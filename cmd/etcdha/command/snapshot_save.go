@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -30,8 +29,7 @@ snapshot from one stream, and one that fails harms no other.`,
 			&cli.BoolFlag{Name: "emergency", Usage: "save what one survivor has, without a leader; marked, and never \"latest\""},
 			spoolFlag(),
 			&cli.StringFlag{Name: "write-out", Aliases: []string{"w"}, Hidden: true}, // etcdctl has it here, to no effect
-			&cli.StringSliceFlag{Name: "store", Usage: "`URL` or directory that gets a backup; may be repeated", EnvVars: []string{"ETCDHA_STORE"}, Category: categoryStore},
-		}, sealFlags(), catalogFlags(), s3Flags(), connectionFlags()),
+		}, sealFlags(), storeFlagsFor("`URL` or directory that gets a backup; may be repeated"), connectionFlags()),
 		Action: save,
 	}
 }
@@ -92,11 +90,29 @@ func checkSave(c *cli.Context, o *snapshot.SaveOptions) error {
 		return fail.Usagef("snapshot save takes one FILE, not %d", c.NArg())
 	}
 	o.File = c.Args().First()
-	if err := sealing(c, o); err != nil {
+	o.Seal.Compression, o.Seal.Level = seal.Compression(c.String("compress")), c.Int("compress-level")
+	protect := sealing
+	if len(c.StringSlice("store")) == 0 {
+		protect = plainFile
+	}
+	if err := protect(c, o); err != nil {
 		return err
 	}
-	if len(c.StringSlice("store")) == 0 && (o.Seal.Recipients != nil || o.SignKey != nil) {
-		return fail.WithHint(fail.Usagef("a FILE is neither encrypted nor signed"), "--store keeps a backup that is")
+	return fail.As(fail.ErrUsage, o.Seal.Check())
+}
+
+// plainFile refuses protection that a FILE does not have. The environment asks
+// for it in general, and is for stores.
+func plainFile(c *cli.Context, o *snapshot.SaveOptions) error {
+	asked := false
+	for _, name := range []string{"encrypt-to", "recipients-file", "sign-key"} {
+		if len(given(c, name)) > 0 {
+			return fail.WithHint(fail.Usagef("--%s: a FILE is neither encrypted nor signed", name), "--store keeps a backup that is")
+		}
+		asked = asked || c.IsSet(name)
+	}
+	if asked && o.File != "" {
+		o.Log.Info("the file is plain, as etcdctl's: encryption and signatures of the environment are for stores", "file", o.File)
 	}
 	return nil
 }
@@ -104,8 +120,20 @@ func checkSave(c *cli.Context, o *snapshot.SaveOptions) error {
 // openStores opens the stores, and returns the URLs of those that will get the
 // backup. One that is lost keeps it from no other, and is an error in the end.
 func openStores(c *cli.Context, o *snapshot.SaveOptions) (urls []string, lost, err error) {
-	for _, url := range c.StringSlice("store") {
-		catalog, err := openCatalogAt(c, url, true)
+	wanted := c.StringSlice("store")
+	if len(wanted) == 0 { // a FILE needs no keys
+		return nil, nil, nil
+	}
+	keys, err := newCatalog(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	if keys.Lineage != "" {
+		return nil, nil, fail.WithHint(fail.Usagef("--cluster %q: the life of a cluster that is saved is found out, not chosen", c.String("cluster")), "give the name alone")
+	}
+	for _, url := range wanted {
+		catalog := *keys
+		catalog.Store, err = openStore(c, url, true)
 		if errors.Is(err, storage.ErrUnavailable) {
 			lost = errors.Join(lost, err)
 			continue
@@ -113,10 +141,10 @@ func openStores(c *cli.Context, o *snapshot.SaveOptions) (urls []string, lost, e
 		if err != nil {
 			return nil, nil, err
 		}
-		if catalog.Lineage != "" {
-			return nil, nil, fail.WithHint(fail.Usagef("--cluster %q: the life of a cluster that is saved is found out, not chosen", c.String("cluster")), "give the name alone")
+		if slices.ContainsFunc(o.Catalogs, func(other *snapshot.Catalog) bool { return other.Store.String() == catalog.Store.String() }) {
+			return nil, nil, fail.Usagef("--store %s is given twice", catalog.Store)
 		}
-		o.Catalogs, urls = append(o.Catalogs, catalog), append(urls, url)
+		o.Catalogs, urls = append(o.Catalogs, &catalog), append(urls, url)
 		if o.Seal.Recipients == nil {
 			warnUnencrypted(o.Log, url, catalog.Store)
 		}
@@ -129,14 +157,13 @@ func openStores(c *cli.Context, o *snapshot.SaveOptions) (urls []string, lost, e
 
 // warnUnencrypted says of a bucket what everybody knows of a directory.
 func warnUnencrypted(log *slog.Logger, url string, store storage.Store) {
-	if strings.HasPrefix(url, "s3:") {
+	if isS3(url) {
 		log.Warn("stored unencrypted: whoever can read the bucket has every Secret of the cluster; save with --encrypt-to closes that", "store", store.String())
 	}
 }
 
-// sealing reads how backups are to be stored.
+// sealing reads who can open what is stored, and who says that it is theirs.
 func sealing(c *cli.Context, o *snapshot.SaveOptions) error {
-	o.Seal.Compression, o.Seal.Level = seal.Compression(c.String("compress")), c.Int("compress-level")
 	recipients := new(seal.Recipients)
 	for _, s := range c.StringSlice("encrypt-to") {
 		if err := recipients.Add(s); err != nil {
@@ -155,9 +182,6 @@ func sealing(c *cli.Context, o *snapshot.SaveOptions) error {
 	}
 	if asked {
 		o.Seal.Recipients = recipients
-	}
-	if err := o.Seal.Check(); err != nil {
-		return fail.As(fail.ErrUsage, err)
 	}
 	if name := c.String("sign-key"); name != "" {
 		var err error
@@ -213,5 +237,5 @@ func printSaved(c *cli.Context, o snapshot.SaveOptions, s *snapshot.Saved, urls 
 	if b.Encryption != nil && len(c.StringSlice("identity")) == 0 {
 		identity = " --identity FILE"
 	}
-	printNext(w, "etcdha restore rehearse %s%s%s", b.ID, storeArgs(c, urls[kept]), identity)
+	printNext(w, "etcdha restore rehearse %s%s%s", b.ID, argsForStore(c, urls[kept]), identity)
 }

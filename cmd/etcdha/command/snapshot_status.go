@@ -62,14 +62,7 @@ func newStatusOutput(r *dbfile.Report) statusOutput {
 }
 
 func status(c *cli.Context) error {
-	arg, err := oneArg(c, "FILE|ID")
-	if err != nil {
-		return err
-	}
-	if err := checkWriteOut(c); err != nil {
-		return err
-	}
-	src, err := openSource(c, arg, newLog(c))
+	src, err := sourceArg(c, newLog(c))
 	if err != nil {
 		return err
 	}

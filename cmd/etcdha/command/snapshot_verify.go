@@ -50,15 +50,8 @@ type verifyOutput struct {
 }
 
 func verify(c *cli.Context) error {
-	arg, err := oneArg(c, "FILE|ID")
-	if err != nil {
-		return err
-	}
-	if err := checkWriteOut(c); err != nil {
-		return err
-	}
 	log := newLog(c)
-	src, err := openSource(c, arg, log)
+	src, err := sourceArg(c, log)
 	if err != nil {
 		return err
 	}
@@ -80,30 +73,27 @@ func verify(c *cli.Context) error {
 	if err := printVerification(c, src, in.Checks); err != nil {
 		return err
 	}
-	if src.backup != nil {
-		report := snapshot.Report{Kind: snapshot.ReportVerification, Time: now(), Checks: in.Checks, Etcdha: c.App.Version}
-		if err := src.record(c.Context, report); err != nil {
-			return err
-		}
-	}
-	if err := in.Checks.Err(); err != nil {
+	if err := src.record(c.Context, snapshot.ReportVerification, in.Checks, c.App.Version); err != nil {
 		return err
 	}
-	if people(c) && in.Report == nil {
-		printNext(c.App.Writer, "the same with --identity FILE, to prove more than the stored bytes")
-	} else if people(c) {
-		printNext(c.App.Writer, "etcdha restore rehearse %s%s", quote(src.name), storeArgs(c, c.String("store")))
+	if people(c) {
+		printVerified(c, src, in)
 	}
 	return nil
 }
 
-// record keeps a report beside its backup. What failed is said in any case;
-// what passed must not be taken for recorded if it is not.
-func (s *source) record(ctx context.Context, report snapshot.Report) error {
-	if err := report.Checks.Err(); err != nil {
-		return errors.Join(err, s.catalog.AddReport(ctx, s.backup, report))
+// record keeps the report of a backup beside it, and returns what it says. What
+// failed is said in any case; what passed must not be taken for recorded if it
+// is not.
+func (s *source) record(ctx context.Context, kind string, checks snapshot.Checks, version string) error {
+	if s.backup == nil {
+		return checks.Err()
 	}
-	if err := s.catalog.AddReport(ctx, s.backup, report); err != nil {
+	err := s.catalog.AddReport(ctx, s.backup, snapshot.Report{Kind: kind, Time: now(), Checks: checks, Etcdha: version})
+	if failed := checks.Err(); failed != nil {
+		return errors.Join(failed, err)
+	}
+	if err != nil {
 		return fmt.Errorf("passed, but the report could not be kept: %w", err)
 	}
 	return nil
@@ -173,4 +163,12 @@ func printVerification(c *cli.Context, src *source, checks snapshot.Checks) erro
 	fmt.Fprintln(w, src.name)
 	printChecks(w, checks)
 	return nil
+}
+
+func printVerified(c *cli.Context, src *source, in *opened) {
+	if in.Report == nil {
+		printNext(c.App.Writer, "the same with --identity FILE, to prove more than the stored bytes")
+		return
+	}
+	printNext(c.App.Writer, "etcdha restore rehearse %s%s", quote(src.name), storeArgs(c))
 }

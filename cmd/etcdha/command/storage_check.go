@@ -37,12 +37,9 @@ func checkStorage(c *cli.Context) error {
 	if err := checkWriteOut(c); err != nil {
 		return err
 	}
-	url := c.String("store")
-	if c.NArg() == 1 {
-		url = c.Args().First()
-	}
-	if c.NArg() > 1 || url == "" {
-		return fail.WithHint(fail.Usagef("storage check takes one store"), "etcdha storage check s3://bucket/prefix")
+	url, err := storeToCheck(c)
+	if err != nil {
+		return err
 	}
 	store, err := openStore(c, url, true)
 	if err != nil {
@@ -70,9 +67,20 @@ func checkStorage(c *cli.Context) error {
 		return fmt.Errorf("check store: %w", err)
 	}
 	if people(c) {
-		printNext(w, "etcdha snapshot save --store %s", quote(url))
+		printNext(w, "etcdha snapshot save --store %s%s", quote(urlToType(c, url)), flagsToType(c, "cluster"))
 	}
 	return nil
+}
+
+// storeToCheck is the argument, or else the store of the flags.
+func storeToCheck(c *cli.Context) (string, error) {
+	if c.NArg() == 1 && !empty(c.Args().First()) && len(given(c, "store")) == 0 {
+		return c.Args().First(), nil
+	}
+	if c.NArg() == 0 && len(c.StringSlice("store")) > 0 {
+		return oneStore(c)
+	}
+	return "", fail.WithHint(fail.Usagef("storage check takes one store"), "etcdha storage check s3://bucket/prefix")
 }
 
 func asCheck(f storage.Finding) snapshot.Check {

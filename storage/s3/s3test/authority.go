@@ -16,6 +16,10 @@ import (
 	"time"
 )
 
+// Name is one more that the servers here have in their certificate. No resolver
+// knows it: who asks for it goes through a proxy.
+const Name = "s3.invalid"
+
 // authority is a CA for the length of one test, and a certificate by it.
 type authority struct {
 	ca   []byte // DER
@@ -34,6 +38,7 @@ func newAuthority(t testing.TB) *authority {
 	key, leaf := newCertificate(t, &x509.Certificate{
 		Subject:     pkix.Name{CommonName: "127.0.0.1"},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames:    []string{Name},
 		KeyUsage:    x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}, parent, caKey)
 	return &authority{ca: ca, cert: tls.Certificate{Certificate: [][]byte{leaf}, PrivateKey: key}}

@@ -136,6 +136,7 @@ func (s *Server) Env() []string {
 		"AWS_ACCESS_KEY_ID=" + s.AccessKey, "AWS_SECRET_ACCESS_KEY=" + s.SecretKey, "AWS_REGION=" + region,
 		"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull, "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_PROFILE=", "AWS_SESSION_TOKEN=", "AWS_CA_BUNDLE=", "AWS_ENDPOINT_URL=", "AWS_ENDPOINT_URL_S3=", "HTTPS_PROXY=", "https_proxy=",
+		"HTTP_PROXY=", "http_proxy=", "NO_PROXY=", "no_proxy=",
 	}
 }
 
