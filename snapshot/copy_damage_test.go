@@ -74,11 +74,11 @@ func TestABitFlippedOnTheWayIsNotCopied(t *testing.T) {
 			c.to = newMemory()
 			flipping := storagetest.NewFaulty(c.from)
 			flipping.On(storagetest.Open, nth, fault)
-			_, err := c.catalog(flipping).Copy(t.Context(), c.backup, c.to)
+			copied, err := c.catalog(flipping).Copy(t.Context(), c.backup, c.to)
 			if flipping.Count(storagetest.Open) < nth {
 				return
 			}
-			if !errors.Is(err, fail.ErrVerification) {
+			if err = errors.Join(err, copied.Damaged); !errors.Is(err, fail.ErrVerification) {
 				t.Errorf("at %d: error %v", nth, err)
 			}
 			for key, data := range c.to.objects {
