@@ -221,16 +221,20 @@ func TestADiskThatFillsUp(t *testing.T) {
 	}
 	flags := strings.Join(c.flags(), " ")
 	binary := tool("etcdha")
-	for _, test := range []struct{ name, script, want, left string }{
-		{"no room for the spool", binary + " snapshot save --store /tmp --spool-dir . " + flags, "no room in", "left:\n"},
-		{"no room for the file", "echo old > s.db; " + binary + " snapshot save s.db " + flags, "no room in", "left: ./s.db\n"},
-		{"a store that fills up", binary + " snapshot save --store s --spool-dir " + filepath.Dir(good) + " " + flags, "no space left on device", ""},
-		{"no room for a data directory", binary + " restore " + good + " --data-dir d", "no room in d: ", "left:\n"},
-		{"a rehearsal without room", binary + " restore rehearse " + good + " --spool-dir .", "no room in", "left:\n"},
+	const failed, unavailable = 1, 12
+	for _, test := range []struct {
+		name, script, want, left string
+		code                     int
+	}{
+		{"no room for the spool", binary + " snapshot save --store /tmp --spool-dir . " + flags, "no room in", "left:\n", failed},
+		{"no room for the file", "echo old > s.db; " + binary + " snapshot save s.db " + flags, "no room in", "left: ./s.db\n", failed},
+		{"a store that fills up", binary + " snapshot save --store s --spool-dir " + filepath.Dir(good) + " " + flags, "no space left on device", "", unavailable},
+		{"no room for a data directory", binary + " restore " + good + " --data-dir d", "no room in d: ", "left:\n", failed},
+		{"a rehearsal without room", binary + " restore rehearse " + good + " --spool-dir .", "no room in", "left:\n", failed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out, code := small(t, test.script)
-			if code != 1 || !strings.Contains(out, test.want) || !strings.Contains(out, test.left) {
+			if code != test.code || !strings.Contains(out, test.want) || !strings.Contains(out, test.left) {
 				t.Errorf("exit %d:\n%s", code, out)
 			}
 			if _, left, _ := strings.Cut(out, "left:"); strings.Contains(strings.SplitN(left, "\n", 2)[0], "db.zst") {
