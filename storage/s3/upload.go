@@ -135,6 +135,10 @@ func (r requests) PutObject(ctx context.Context, in *s3.PutObjectInput, opts ...
 // CreateMultipartUpload notes when a server may have made more uploads than we
 // know: a request whose answer is lost is repeated, and makes another.
 func (r requests) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipartUploadInput, opts ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error) {
+	// An interrupt gives it time for its answer: the server may be making the
+	// upload still when all of them are aborted.
+	ctx, cancel := lingering(ctx)
+	defer cancel()
 	out, err := r.Client.CreateMultipartUpload(ctx, in, opts...)
 	if err != nil {
 		r.u.orphans = true
@@ -144,6 +148,13 @@ func (r requests) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultip
 	r.u.orphans = ok && len(attempts.Results) > 1
 	r.u.multipart = out.UploadId
 	return out, nil
+}
+
+// lingering is ctx that is done [cleanUpTime] later.
+func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
+	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(cleanUpTime, cancel) })
+	return later, func() { stop(); cancel() }
 }
 
 // CompleteMultipartUpload tells the server the checksum of what was read, and
