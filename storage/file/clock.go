@@ -2,10 +2,10 @@ package file
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
-	"os"
 	"time"
+
+	"github.com/etcdha/etcdha/storage"
 )
 
 // Now is the time that the file system gives a file. On a network share it is
@@ -18,28 +18,25 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	return at, nil
 }
 
-// newest makes a temporary file as a Put does. One byte is written to it: until
-// then a client may have dated it by its own clock.
+// newest begins a Put that it never commits, where what a crash leaves behind
+// is known for what it is. One byte is written: until then a client may have
+// dated the file by its own clock.
 func (s *Store) newest(ctx context.Context) (time.Time, error) {
 	if err := ctx.Err(); err != nil {
 		return time.Time{}, err
 	}
-	name := "." + rand.Text() + tempSuffix
-	f, err := s.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	w, err := s.begin(storage.ProbePrefix + "clock")
 	if err != nil {
+		return time.Time{}, err
+	}
+	defer s.end(w)
+	if _, err := w.Write([]byte{0}); err != nil {
+		return time.Time{}, err
+	}
+	if err := s.sync(w.file); err != nil { // and a byte may stay here until it has to go
 		return time.Time{}, unwritten(err)
 	}
-	defer func() {
-		_ = f.Close() // nothing depends on what it holds
-		_ = s.root.Remove(name)
-	}()
-	if _, err := f.Write([]byte{0}); err != nil {
-		return time.Time{}, unwritten(err)
-	}
-	if err := s.sync(f); err != nil { // and a byte may stay here until it has to go
-		return time.Time{}, unwritten(err)
-	}
-	fi, err := f.Stat()
+	fi, err := w.file.Stat()
 	if err != nil {
 		return time.Time{}, unavailable(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +24,24 @@ func TestNowIsTheTimeOfTheFileSystem(t *testing.T) {
 	}
 	if left := entries(t, s); len(left) > 0 {
 		t.Errorf("%q are left", left)
+	}
+}
+
+// What a killed question for the time leaves behind lies where prunes of every
+// cluster look for leftovers.
+func TestTheTimeIsAskedWhereChecksAre(t *testing.T) {
+	s, _ := failing(t, 0, nil)
+	sync, seen := s.sync, []storage.Leftover{}
+	s.sync = func(f *os.File) error {
+		var err error
+		seen, err = s.Leftovers(t.Context(), time.Now().Add(time.Minute))
+		return errors.Join(err, sync(f))
+	}
+	if _, err := s.Now(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) != 1 || !strings.HasPrefix(seen[0].Name, storage.ProbePrefix) {
+		t.Errorf("while it is asked there are %v", seen)
 	}
 }
 
