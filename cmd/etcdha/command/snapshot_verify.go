@@ -60,7 +60,7 @@ func verify(c *cli.Context) error {
 		return err
 	}
 	defer in.close()
-	if live := c.Generic("live").(*liveFlag); live.on && in.Report != nil {
+	if live := c.Generic("live").(*liveFlag); live.on {
 		checks, err := compareLive(c, src, in, live.all, log)
 		if err != nil {
 			return err
@@ -102,6 +102,12 @@ func (s *source) record(ctx context.Context, kind string, checks snapshot.Checks
 // compareLive asks the live cluster. That it does not answer, or is not the one
 // that the snapshot is of, is neither pass nor fail.
 func compareLive(c *cli.Context, src *source, in *opened, all bool, log *slog.Logger) (snapshot.Checks, error) {
+	if in.Checks.Err() != nil && in.Report == nil {
+		return nil, nil // there is nothing to compare
+	}
+	if in.Report == nil {
+		return snapshot.Checks{{Name: snapshot.RungLive, Verdict: snapshot.NotAsked, Detail: "needs --identity FILE as well"}}, nil
+	}
 	cluster, err := connectTo(c, src, log)
 	if errors.Is(err, fail.ErrUsage) || c.Err() != nil {
 		return nil, err
