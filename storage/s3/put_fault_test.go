@@ -101,7 +101,7 @@ func putBroken(t *testing.T, server *s3test.Server, size int, fault s3test.Fault
 	prefix, content := newPrefix(), random(1, size)
 	proxy := server.NewProxy(t)
 	proxy.Plan(fault)
-	broken := open(t, proxy.URL(bucket, prefix, "timeout=1s", "retries=3"))
+	broken := open(t, proxy.URL(bucket, prefix, patience(fault.Kind), "retries=3"))
 	err := broken.Put(t.Context(), "object", sized{bytes.NewReader(content), int64(size)})
 	sound := open(t, server.URL(bucket, prefix))
 	if uploads := leaked(t, server, prefix); len(uploads) > 0 {
