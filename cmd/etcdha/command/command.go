@@ -36,7 +36,11 @@ func Run(ctx context.Context, args []string, version string) error {
 	if err := unsetEmpty(); err != nil {
 		return err
 	}
-	app := newApp(version)
+	return runApp(ctx, newApp(version), args)
+}
+
+// runApp runs a command line, the flags of which may stand anywhere.
+func runApp(ctx context.Context, app *cli.App, args []string) error {
 	if len(args) == 0 {
 		return app.RunContext(ctx, args)
 	}
@@ -90,6 +94,9 @@ func newApp(version string) *cli.App {
 				},
 			},
 			restoreCommand(),
+			membersCommand(),
+			alarmCommand(),
+			etcdctlMoveLeaderCommand(),
 			storageCommand(),
 			completionCommand(),
 			versionCommand(),

@@ -1,0 +1,205 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/user"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/etcdha/etcdha/internal/etcdclient"
+	"github.com/etcdha/etcdha/internal/fail"
+	"github.com/etcdha/etcdha/membership"
+	"github.com/etcdha/etcdha/membership/quorum"
+)
+
+func membersCommand() *cli.Command {
+	return &cli.Command{
+		Name:   "member",
+		Usage:  "look at the members of a cluster, and change them without risk to quorum",
+		Action: group,
+		Subcommands: []*cli.Command{
+			memberListCommand(), memberStatusCommand(), whatIfCommand(),
+			memberAddCommand(), promoteCommand(), removeCommand(), replaceCommand(), updateCommand(),
+			moveLeaderCommand(), memberApplyCommand(), defragCommand(),
+		},
+	}
+}
+
+// memberClient is a connection to a cluster whose members are looked at or changed.
+type memberClient interface {
+	membership.Client
+	Close()
+}
+
+// What is between these commands and a real cluster. Tests have one in memory,
+// with a clock of its own.
+var (
+	connectMembers = func(config etcdclient.Config) memberClient { return membership.Connect(config, now) }
+	sleep          = sleepFor
+	lookupHost     = net.DefaultResolver.LookupHost
+	operator       = whoAmI
+)
+
+func sleepFor(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// whoAmI is whom another operator is told about.
+func whoAmI() string {
+	name := "somebody"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "an unknown host"
+	}
+	return fmt.Sprintf("%s@%s (pid %d)", name, host, os.Getpid())
+}
+
+func zoneFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "zone", Usage: "`NAME=ZONE`: where a member is, that is what fails together; may be repeated"}
+}
+
+// memberSession is one command's connection to the cluster of its flags.
+type memberSession struct {
+	client    memberClient
+	endpoints []string
+	zones     map[string]string
+}
+
+// openMembers reads the connection flags and --zone. Close the client.
+func openMembers(c *cli.Context) (*memberSession, error) {
+	zones, err := zonesOf(c)
+	if err != nil {
+		return nil, err
+	}
+	config, err := connection(c, newLog(c))
+	if err != nil {
+		return nil, err
+	}
+	return &memberSession{connectMembers(config), config.Endpoints, zones}, nil
+}
+
+func zonesOf(c *cli.Context) (map[string]string, error) {
+	zones := make(map[string]string)
+	for _, pair := range c.StringSlice("zone") {
+		name, zone, ok := strings.Cut(pair, "=")
+		if !ok || name == "" || zone == "" {
+			return nil, fail.WithHint(fail.Usagef("--zone %q: NAME=ZONE is needed", pair), "for example --zone m1=a --zone m2=b")
+		}
+		if other, twice := zones[name]; twice && other != zone {
+			return nil, fail.Usagef("--zone: %s is both in %s and in %s", name, other, zone)
+		}
+		zones[name] = zone
+	}
+	return zones, nil
+}
+
+// observe looks at the cluster once.
+func (s *memberSession) observe(ctx context.Context) (*membership.Observation, error) {
+	return membership.Observe(ctx, s.client, s.options())
+}
+
+func (s *memberSession) options() membership.ObserveOptions {
+	return membership.ObserveOptions{Endpoints: s.endpoints, Zones: s.zones, Now: now, Sleep: sleep, LookupHost: lookupHost}
+}
+
+// observed opens the cluster of the flags, looks at it, and closes it again.
+// coming are members that are only spoken of.
+func observed(c *cli.Context, coming ...string) (*membership.Observation, error) {
+	s, err := openMembers(c)
+	if err != nil {
+		return nil, err
+	}
+	defer s.client.Close()
+	o, err := s.observe(c.Context)
+	if err != nil {
+		return nil, err
+	}
+	return o, checkZones(o, s.zones, coming)
+}
+
+// findMember returns the member with that name or hexadecimal id.
+func findMember(o *membership.Observation, arg string) (membership.Member, error) {
+	var names []string
+	for _, m := range o.Members {
+		if m.Name == arg || m.ID.String() == arg {
+			return m, nil
+		}
+		names = append(names, label(m.Name, m.ID))
+	}
+	return membership.Member{}, fail.WithHint(fail.Usagef("no member %q", arg), "there are: %s", strings.Join(names, ", "))
+}
+
+// label is what a person calls a member: one that has never started has no name yet.
+func label(name string, id quorum.ID) string {
+	if name == "" {
+		return id.String()
+	}
+	return name
+}
+
+// words takes a comma-separated list apart, which may be given in several flags.
+func words(c *cli.Context, flag string) []string {
+	var out []string
+	for _, value := range c.StringSlice(flag) {
+		for word := range strings.SplitSeq(value, ",") {
+			if word = strings.TrimSpace(word); word != "" {
+				out = append(out, word)
+			}
+		}
+	}
+	return out
+}
+
+// peerURLs reads --peer-urls, which etcdctl has as one comma-separated string.
+func peerURLs(c *cli.Context) []string {
+	return slices.DeleteFunc(strings.Split(c.String("peer-urls"), ","), empty)
+}
+
+func noArgs(c *cli.Context) error {
+	if c.Args().Present() {
+		return fail.Usagef("%s takes no argument", c.Command.HelpName)
+	}
+	return nil
+}
+
+// connectionToType repeats how to reach the cluster, for a command to type next,
+// without a password.
+func connectionToType(c *cli.Context) string {
+	typed := flagsToType(c, "endpoints", "cacert", "cert", "key", "password-file", "insecure-skip-tls-verify")
+	for _, user := range given(c, "user") {
+		name, _, _ := strings.Cut(user, ":")
+		typed += " --user " + quote(name)
+	}
+	return typed
+}
+
+// checkZones refuses the zone of a member that there is not: the one that was
+// meant would have none, and the spread would look better than it is.
+func checkZones(o *membership.Observation, zones map[string]string, coming []string) error {
+	for _, name := range slices.Sorted(maps.Keys(zones)) {
+		if slices.Contains(coming, name) {
+			continue
+		}
+		if _, err := findMember(o, name); err != nil {
+			return fmt.Errorf("--zone: %w", err)
+		}
+	}
+	return nil
+}

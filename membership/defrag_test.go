@@ -1,0 +1,123 @@
+package membership_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/etcdha/etcdha/internal/fail"
+	"github.com/etcdha/etcdha/membership"
+	"github.com/etcdha/etcdha/membership/membershiptest"
+)
+
+// defragment runs a defragmentation and returns what was told meanwhile.
+func defragment(t *testing.T, c *membershiptest.Cluster) (string, error) {
+	t.Helper()
+	var told []string
+	err := membership.Defrag(t.Context(), membership.DefragOptions{
+		Client: c, Observe: lookAt(c), Who: "an operator", Log: slog.New(slog.DiscardHandler), Sleep: c.Sleep,
+		Progress: func(p membership.DefragProgress) {
+			switch {
+			case p.Warning != "":
+				told = append(told, p.Warning)
+			case p.Done:
+				told = append(told, fmt.Sprintf("%s %d -> %d MiB", p.Member, p.Before>>20, p.After>>20))
+			case p.Leader:
+				told = append(told, p.Member+" led")
+			}
+		},
+	})
+	return strings.Join(told, ", "), err
+}
+
+func TestDefrag(t *testing.T) {
+	for _, c := range []struct {
+		name, cluster, told string
+		done                string // by the cluster
+		refused             string
+	}{
+		{"the leader comes last", "m1 leader\nm2 latency=9ms\nm3", "m2 24 -> 18 MiB, m3 24 -> 18 MiB, m1 led, m1 24 -> 18 MiB",
+			"defragment m2, defragment m3, move-leader m3, defragment m1", ""},
+		{"one that is alone", "m1", "m1 is the only voter: nothing is served while it is rewritten, m1 24 -> 18 MiB", "defragment m1", ""},
+		{"a learner is left out", "m1 leader\nm2\nm3\nm4 learner", "m4 is a learner, which etcd does not defragment, m2 24 -> 18 MiB, m3 24 -> 18 MiB, m1 led, m1 24 -> 18 MiB",
+			"defragment m2, defragment m3, move-leader m2, defragment m1", ""},
+		{"a full db needs no lock", "m1 leader nospace\nm2\nm3", "an alarm is on, so that etcd cannot keep other operators out meanwhile: see that there are none, m2 24 -> 18 MiB, m3 24 -> 18 MiB, m1 led, m1 24 -> 18 MiB",
+			"defragment m2, defragment m3, move-leader m2, defragment m1", ""},
+		{"somebody is down", "m1 leader\nm2\nm3\nm4\nm5 stopped", "", "", "defragment: m5 is not healthy, so that m2 must not stop serving"},
+		{"it is down itself", "m1 stopped\nm2 leader\nm3", "", "", "defragment: m1 is not healthy, so that m1 must not stop serving"},
+		{"two cannot miss one", "m1 leader\nm2", "", "", "defragment: without m2 there is no quorum: 2 voters, 1 healthy, quorum 2: quorum is lost, 1 more needed"},
+		{"quorum is lost", "m1 stopped\nm2 stopped\nm3", "", "", "defragment: m1 is not healthy, so that m1 must not stop serving"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cluster := membershiptest.New(t, c.cluster)
+			told, err := defragment(t, cluster)
+			if told != c.told && c.refused == "" {
+				t.Errorf("told: %s\nwant: %s", told, c.told)
+			}
+			if done := strings.Join(cluster.Changes(), ", "); done != c.done {
+				t.Errorf("done: %s\nwant: %s", done, c.done)
+			}
+			switch {
+			case c.refused == "" && err != nil:
+				t.Error(err)
+			case c.refused != "" && (!errors.Is(err, fail.ErrUnsafe) || err.Error() != c.refused || fail.Hint(err) == ""):
+				t.Errorf("%v (hint: %s), want %s", err, fail.Hint(err), c.refused)
+			}
+		})
+	}
+}
+
+// Another member fails in the middle: nobody else stops serving then.
+func TestDefragLooksAgain(t *testing.T) {
+	c := membershiptest.New(t, "m1 leader\nm2\nm3\nm4\nm5")
+	failing := &failing{Cluster: c, after: "m2", fails: "m5"}
+	err := membership.Defrag(t.Context(), membership.DefragOptions{
+		Client: c, Observe: lookAt(c), Who: "an operator", Log: slog.New(slog.DiscardHandler), Sleep: c.Sleep, Progress: failing.progress,
+	})
+	if !errors.Is(err, fail.ErrUnsafe) || err.Error() != "defragment: m5 is not healthy, so that m3 must not stop serving" {
+		t.Errorf("%v", err)
+	}
+	if done := strings.Join(c.Changes(), ", "); done != "defragment m2" {
+		t.Errorf("done: %s", done)
+	}
+}
+
+type failing struct {
+	*membershiptest.Cluster
+	after, fails string
+}
+
+func (f *failing) progress(p membership.DefragProgress) {
+	if p.Done && p.Member == f.after {
+		f.Stop(f.fails)
+	}
+}
+
+// While somebody changes the membership, nobody defragments.
+func TestDefragKeepsOthersOut(t *testing.T) {
+	c := membershiptest.New(t, "m1 leader\nm2\nm3")
+	other, err := c.NewOperator().Lock(t.Context(), c.Endpoints(), "admin@cp2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := c.Now()
+	told, err := defragment(t, c)
+	if _, ok := errors.AsType[*membership.LockedError](err); !ok || len(c.Changes()) > 0 {
+		t.Errorf("%v; done: %v", err, c.Changes())
+	}
+	if want := "waiting: admin@cp2 is changing the membership, since 2026-11-21T03:00:00Z"; told != want {
+		t.Errorf("told: %s\nwant: %s", told, want)
+	}
+	if waited := c.Now().Sub(began); waited < membership.LockWait || waited > membership.LockWait+5*time.Second {
+		t.Errorf("waited %s, want %s", waited, membership.LockWait)
+	}
+	if err := other.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := defragment(t, c); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}

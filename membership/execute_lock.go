@@ -1,0 +1,69 @@
+package membership
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/etcdha/etcdha/internal/fail"
+)
+
+// lockAttempts is how often a lock is asked for that fails for no clear reason:
+// an election may come in between.
+const lockAttempts = 3
+
+// ensureLock makes sure that nobody else acts. A lock that may be lost is taken
+// anew. Where an alarm makes it impossible there is none: then permitLockless
+// decides. Somebody else's lock is waited for as long as that operator may be dead.
+func (r *run) ensureLock(ctx context.Context, next Step) error {
+	if r.lock != nil && r.lock.Held(actTimeout) == nil {
+		return nil
+	}
+	r.unlock(ctx)
+	failures := 0
+	for began := r.Now(); ; {
+		lock, err := r.Client.Lock(ctx, r.endpoints(), r.Who)
+		if err == nil {
+			r.lock = lock
+			return nil
+		}
+		locked, other := errors.AsType[*LockedError](err)
+		if !other {
+			failures++
+		}
+		switch {
+		case errors.Is(err, ErrAlarmed):
+			return nil
+		case ctx.Err() != nil, failures >= lockAttempts:
+			return fmt.Errorf("lock the membership: %w", err)
+		case other && r.Now().Sub(began) >= LockWait:
+			return fail.WithHint(fmt.Errorf("lock the membership: %w", err), "repeat the command when that has come to its end")
+		case other:
+			r.Reporter.Waiting(next, locked.Error())
+		}
+		if err := r.Sleep(ctx, pause); err != nil {
+			return fmt.Errorf("lock the membership: %w", err)
+		}
+	}
+}
+
+// unlock lets others act, also when ctx has ended. If it fails, the lease ends
+// by itself.
+func (r *run) unlock(ctx context.Context) {
+	if r.lock == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), actTimeout)
+	defer cancel()
+	_ = r.lock.Release(ctx)
+	r.lock = nil
+}
+
+// permitLockless refuses a step that is only safe while nobody else acts. An
+// alarm, seen or not yet, is no reason to refuse the others: they may be its cure.
+func (r *run) permitLockless(s Step) error {
+	if r.ForceUnsafe != "" || !r.last.State().NeedsLock(s.Step) {
+		return nil
+	}
+	return fail.WithHint(fail.As(fail.ErrUnsafe, noLock(s)), cureAlarm)
+}

@@ -1,0 +1,140 @@
+package membership
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/etcdha/etcdha/internal/fail"
+	"github.com/etcdha/etcdha/membership/quorum"
+)
+
+// Best is the target of [MoveLeader] that leaves the choice to the observation.
+const Best = "best"
+
+// named finds the member that people mean by a name or by an id in hex. A name
+// comes first: one such as abc is an id as well.
+func (o *Observation) named(who string) (*Member, error) {
+	var found []*Member
+	for i := range o.Members {
+		if m := &o.Members[i]; !m.Ghost && m.Name == who && who != "" {
+			found = append(found, m)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return nil, fail.WithHint(fail.Usagef("%d members are named %s", len(found), who), "give the id: %s or %s", found[0].ID, found[1].ID)
+	}
+	if id, err := strconv.ParseUint(who, 16, 64); err == nil {
+		if m := o.member(quorum.ID(id)); m != nil {
+			return m, nil
+		}
+	}
+	return nil, fail.WithHint(fail.Usagef("no member %q", who), "there are %s", o.labels())
+}
+
+// labels are the members in words: what can be typed to name them.
+func (o *Observation) labels() string {
+	var labels []string
+	for i := range o.Members {
+		if !o.Members[i].Ghost {
+			labels = append(labels, o.Members[i].Label())
+		}
+	}
+	return strings.Join(labels, ", ")
+}
+
+// minIDDigits tells an id from a word that happens to be hex: an id is a hash of 64
+// bits, and one in four billion is shorter.
+const minIDDigits = 8
+
+// isID tells whether the text can only be a member's id.
+func isID(s string) bool {
+	_, err := strconv.ParseUint(s, 16, 64)
+	return err == nil && len(s) >= minIDDigits
+}
+
+func (o *Observation) step(kind quorum.Kind, m *Member) Step {
+	return Step{Step: quorum.Step{Kind: kind, ID: m.ID}, Name: m.Label(), PeerURLs: m.PeerURLs}
+}
+
+// bring is how a learner becomes a voter: it runs and has caught up, then it is
+// promoted.
+func (o *Observation) bring(m *Member, name string) Step {
+	kind := quorum.Promote
+	if !o.able(m.ID) {
+		kind = quorum.Heal
+	}
+	s := o.step(kind, m)
+	if m.Name == "" {
+		s.Name = name
+	}
+	return s
+}
+
+func newMember(name string, peerURLs []string) Step {
+	return Step{Step: quorum.Step{Kind: quorum.AddLearner}, Name: name, PeerURLs: peerURLs}
+}
+
+// removal takes a member out. The leader leads no more before that: a leader
+// that goes by its removal is missed for an election.
+func (o *Observation) removal(m *Member, stays func(*Member) bool) Step {
+	if m.ID == o.Leader {
+		if next := o.healthiest(stays); next != nil {
+			return o.step(quorum.MoveLeader, next)
+		}
+	}
+	return o.step(quorum.Remove, m)
+}
+
+// healthiest is the voter that leads best, of those that are able and do not
+// lead: one that stays before one that goes, then the one that is least behind,
+// that answers fastest, and whose zone is known, in the order of the list; nil if
+// there is none.
+func (o *Observation) healthiest(stays func(*Member) bool) *Member {
+	var voters []*Member
+	for i := range o.Members {
+		if m := &o.Members[i]; !m.Learner && m.ID != o.Leader && o.able(m.ID) {
+			voters = append(voters, m)
+		}
+	}
+	if len(voters) == 0 {
+		return nil
+	}
+	return slices.MinFunc(voters, func(a, b *Member) int {
+		return cmp.Or(
+			first(stays(a), stays(b)),
+			cmp.Compare(o.Lag(a), o.Lag(b)),
+			cmp.Compare(a.Latency, b.Latency),
+			first(a.Zone != "", b.Zone != ""),
+		)
+	})
+}
+
+// first orders what is so before what is not.
+func first(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
+}
+
+func anyone(*Member) bool { return true }
+
+// checkFree refuses peer URLs that members other than m have: etcd would.
+func (o *Observation) checkFree(peerURLs []string, m *Member) error {
+	other := o.find(func(other *Member) bool {
+		return (m == nil || other.ID != m.ID) && shareURL(other.PeerURLs, peerURLs)
+	})
+	if other == nil {
+		return nil
+	}
+	return fail.WithHint(fail.Usagef("peer URL %s belongs to member %s", strings.Join(other.PeerURLs, ","), other.Label()),
+		"replace that member, or give the new one another host or port")
+}

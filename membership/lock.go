@@ -1,0 +1,212 @@
+package membership
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc"
+
+	"github.com/etcdha/etcdha/internal/fail"
+)
+
+// LockKey is the key of the lock in etcd. Its value is JSON, {"who", "since"}.
+const LockKey = "etcdha/membership"
+
+const (
+	// LockTTL is how long a lock outlives its holder.
+	LockTTL = 10 * time.Second
+	// LockWait is how long a lock of somebody else can last although its holder
+	// is dead: the rest of the lease, a whole TTL more where a new leader has
+	// extended all leases, and a margin for the election and the revocation.
+	LockWait = 2*LockTTL + 5*time.Second
+
+	// lockRenewal leaves three tries before the lease ends.
+	lockRenewal = LockTTL / 4
+	// lockRequest bounds one request, so that an endpoint that does not answer
+	// leaves time for the next one.
+	lockRequest = 2 * time.Second
+)
+
+// lockValue is what the key holds.
+type lockValue struct {
+	Who   string    `json:"who"`
+	Since time.Time `json:"since"`
+}
+
+// etcdLock is a key with a lease. The key is created only if it is absent; as
+// long as the lease lives, nobody else can. The lease is renewed through any
+// member that answers, since members come and go while the lock is held.
+type etcdLock struct {
+	client *EtcdClient
+	lease  int64
+	value  []byte
+	stop   context.CancelFunc
+	done   chan struct{}
+
+	mu        sync.Mutex
+	endpoints []string  // the one that answered last comes first
+	deadline  time.Time // the lease lives at least until then
+}
+
+// Lock implements [Locker].
+func (c *EtcdClient) Lock(ctx context.Context, endpoints []string, who string) (Lock, error) {
+	value, err := json.Marshal(lockValue{who, c.now().UTC()})
+	if err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	l := &etcdLock{client: c, endpoints: slices.Clone(endpoints), value: value, done: make(chan struct{})}
+	if err := l.try(ctx, l.grant); errors.Is(err, ErrAlarmed) {
+		// Whoever has locked before the alarm still acts.
+		if held := l.try(ctx, l.look); held != nil {
+			return nil, held
+		}
+		return nil, err
+	} else if err != nil {
+		return nil, err
+	}
+	if err := l.try(ctx, l.create); err != nil {
+		// The create may have had its effect all the same.
+		_ = l.try(context.WithoutCancel(ctx), l.revoke)
+		return nil, err
+	}
+	renewal, stop := context.WithCancel(ctx)
+	l.stop = stop
+	go l.keep(renewal)
+	return l, nil
+}
+
+// final is an error that no other endpoint will change.
+type final struct{ error }
+
+func (e final) Unwrap() error { return e.error }
+
+// try sends a request to one endpoint after the other, until one answers.
+func (l *etcdLock) try(ctx context.Context, request func(context.Context, *grpc.ClientConn) error) error {
+	l.mu.Lock()
+	endpoints := slices.Clone(l.endpoints)
+	l.mu.Unlock()
+	var errs []error
+	for _, endpoint := range endpoints {
+		err := l.once(ctx, endpoint, request)
+		if err == nil {
+			l.prefer(endpoint)
+			return nil
+		}
+		if f, ok := errors.AsType[final](err); ok {
+			return f.error
+		}
+		errs = append(errs, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (l *etcdLock) once(ctx context.Context, endpoint string, request func(context.Context, *grpc.ClientConn) error) error {
+	conn, err := l.client.conn(endpoint)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, lockRequest)
+	defer cancel()
+	err = request(ctx, conn)
+	if _, ok := errors.AsType[final](err); ok || err == nil {
+		return err
+	}
+	err = l.client.explain(ctx, endpoint, err, lockRole)
+	if errors.Is(err, ErrAlarmed) || fail.Hint(err) == lockRole {
+		return final{err}
+	}
+	return err
+}
+
+// lockRole is what to do where authentication is on and the user may do too little.
+const lockRole = `the lock is a key below etcdha/, which the user has to be allowed to write: ` +
+	`etcdctl role grant-permission ROLE readwrite etcdha/ --prefix; changes of the membership need the role root anyway`
+
+func (l *etcdLock) prefer(endpoint string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.Index(l.endpoints, endpoint); i > 0 {
+		l.endpoints = slices.Insert(slices.Delete(l.endpoints, i, i+1), 0, endpoint)
+	}
+}
+
+func (l *etcdLock) grant(ctx context.Context, conn *grpc.ClientConn) error {
+	begin := l.client.now() // the server counts from later
+	r, err := pb.NewLeaseClient(conn).LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: int64(LockTTL / time.Second)})
+	if err != nil {
+		return err
+	}
+	l.lease = r.ID
+	l.extend(begin, r.TTL)
+	return nil
+}
+
+func (l *etcdLock) extend(from time.Time, seconds int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.deadline = from.Add(time.Duration(seconds) * time.Second)
+}
+
+// create makes the key if there is none. A key with our lease is ours: an
+// earlier try has had its effect without our knowing.
+func (l *etcdLock) create(ctx context.Context, conn *grpc.ClientConn) error {
+	key := []byte(LockKey)
+	r, err := pb.NewKVClient(conn).Txn(ctx, &pb.TxnRequest{
+		Compare: []*pb.Compare{{Key: key, Target: pb.Compare_CREATE, Result: pb.Compare_EQUAL,
+			TargetUnion: &pb.Compare_CreateRevision{CreateRevision: 0}}},
+		Success: []*pb.RequestOp{{Request: &pb.RequestOp_RequestPut{
+			RequestPut: &pb.PutRequest{Key: key, Value: l.value, Lease: l.lease}}}},
+		Failure: []*pb.RequestOp{{Request: &pb.RequestOp_RequestRange{
+			RequestRange: &pb.RangeRequest{Key: key}}}},
+	})
+	if err != nil || r.Succeeded {
+		return err
+	}
+	kvs := r.Responses[0].GetResponseRange().GetKvs()
+	if len(kvs) == 0 {
+		return errors.New("the lock is neither free nor held")
+	}
+	if kvs[0].Lease == l.lease {
+		return nil
+	}
+	return final{heldBy(kvs[0].Value)}
+}
+
+// look is an error if somebody holds the lock, or if that cannot be seen. A
+// CORRUPT alarm may forbid reading as well.
+func (l *etcdLock) look(ctx context.Context, conn *grpc.ClientConn) error {
+	r, err := pb.NewKVClient(conn).Range(ctx, &pb.RangeRequest{Key: []byte(LockKey)})
+	if err != nil {
+		return err
+	}
+	if len(r.Kvs) > 0 {
+		return final{heldBy(r.Kvs[0].Value)}
+	}
+	return nil
+}
+
+func heldBy(value []byte) *LockedError {
+	var v lockValue
+	if json.Unmarshal(value, &v) != nil {
+		v.Who = "somebody who left no name"
+	}
+	return &LockedError{Who: v.Who, Since: v.Since}
+}
+
+func (l *etcdLock) revoke(ctx context.Context, conn *grpc.ClientConn) error {
+	_, err := pb.NewLeaseClient(conn).LeaseRevoke(ctx, &pb.LeaseRevokeRequest{ID: l.lease})
+	if errors.Is(rpctypes.Error(err), rpctypes.ErrLeaseNotFound) {
+		return nil // it has ended by itself
+	}
+	return err
+}

@@ -1,0 +1,110 @@
+package membership_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/etcdha/etcdha/membership"
+)
+
+// Two operators: the second is told who acts and since when, and can act when
+// the first has come to an end.
+func TestRealLock(t *testing.T) {
+	t.Parallel()
+	c, first := startCluster(t, 3, 0)
+	second := connect(t, c.Config())
+	endpoints := c.Config().Endpoints
+	begin := time.Now().Add(-time.Second)
+	lock, err := first.Lock(t.Context(), endpoints[:1], "admin@cp1, process 42")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lock.Held(membership.LockTTL / 2); err != nil {
+		t.Errorf("a new lock: %v", err)
+	}
+	if err := lock.Held(membership.LockTTL); !errors.Is(err, membership.ErrLockLost) {
+		t.Errorf("for longer than its lease: %v, want %v", err, membership.ErrLockLost)
+	}
+	_, err = second.Lock(t.Context(), endpoints, "admin@cp2")
+	locked, ok := errors.AsType[*membership.LockedError](err)
+	if !ok || locked.Who != "admin@cp1, process 42" || locked.Since.Before(begin) || locked.Since.After(time.Now()) {
+		t.Errorf("the second is told %v", err)
+	}
+	value, err := dial(t, c.Config(), endpoints[0]).Get(t.Context(), membership.LockKey)
+	if err != nil || len(value.Kvs) != 1 || !strings.HasPrefix(string(value.Kvs[0].Value), `{"who":"admin@cp1, process 42","since":"`) {
+		t.Errorf("the key holds %v, %v", value, err)
+	}
+
+	// It was taken through one member only. That one goes, and the lock stays.
+	until(t, "a renewal", func() bool { return lock.Held(membership.LockTTL-time.Second) == nil })
+	until(t, "time to pass", func() bool { return lock.Held(membership.LockTTL-2*time.Second) != nil })
+	until(t, "one more renewal, after which it knows the others", func() bool { return lock.Held(membership.LockTTL-time.Second) == nil })
+	c.KillMember(c.Members[0])
+	until(t, "time to pass", func() bool { return lock.Held(membership.LockTTL-2*time.Second) != nil })
+	until(t, "a renewal through another member", func() bool { return lock.Held(membership.LockTTL-time.Second) == nil })
+	if _, err := second.Lock(t.Context(), endpoints, "admin@cp2"); !errors.As(err, &locked) {
+		t.Errorf("the second is told %v", err)
+	}
+
+	if err := lock.Release(t.Context()); err != nil {
+		t.Errorf("release: %v", err)
+	}
+	if err := lock.Held(0); !errors.Is(err, membership.ErrLockLost) {
+		t.Errorf("after the release: %v, want %v", err, membership.ErrLockLost)
+	}
+	lock, err = second.Lock(t.Context(), endpoints, "admin@cp2")
+	if err != nil {
+		t.Fatalf("the second, then: %v", err)
+	}
+	if err := lock.Release(t.Context()); err != nil {
+		t.Errorf("release: %v", err)
+	}
+}
+
+// Who is killed keeps others out until the lease ends, and no longer. Before
+// that, it knows that it may have lost the lock.
+func TestRealLockOfAKilledHolder(t *testing.T) {
+	t.Parallel()
+	c, client := startCluster(t, 1, 0)
+	endpoints := c.Config().Endpoints
+	killed, kill := context.WithCancel(t.Context())
+	lock, err := client.Lock(killed, endpoints, "killed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kill()
+	began := time.Now()
+	var next membership.Lock
+	until(t, "the lease to end", func() bool {
+		held := lock.Held(0) == nil
+		next, err = client.Lock(t.Context(), endpoints, "next")
+		if err == nil && held && lock.Held(0) == nil {
+			t.Error("two hold the lock at once")
+		}
+		return err == nil
+	})
+	if took := time.Since(began); took < membership.LockTTL/2 || took > membership.LockWait {
+		t.Errorf("that took %s", took)
+	}
+	if err := next.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Without quorum there is no lock, and no long wait for one.
+func TestRealLockWithoutQuorum(t *testing.T) {
+	t.Parallel()
+	c, client := startCluster(t, 2, 0)
+	c.KillMember(c.Members[1])
+	began := time.Now()
+	_, err := client.Lock(t.Context(), c.Config().Endpoints, "one")
+	if err == nil || !strings.Contains(err.Error(), c.Members[0].ClientURL+": ") || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("%v; want what each endpoint says", err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("that took %s", took)
+	}
+}
