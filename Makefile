@@ -24,7 +24,7 @@ say  = @printf '  %-9s %s\n'
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build
 build: ## build bin/etcdha, one static binary
@@ -44,11 +44,19 @@ packages:
 test: build tools ## run every test under the race detector
 	$(say) test './...'
 	$(Q)CGO_ENABLED=1 go test -race -timeout 40m ./...
+	$(say) counted 'what the rules of quorum were judged by'
+	$(Q)go test -v ./membership/quorum | sed -nE 's/^ +[a-z]+_test.go:[0-9]+: (.*[0-9] (states|worlds),[^:]*).*/    \1/p'
 
 .PHONY: e2e
 e2e: build tools ## run the end-to-end tests only
 	$(say) test './e2e/...'
 	$(Q)CGO_ENABLED=1 go test -race -timeout 40m ./e2e/...
+
+# Other stories each time; -chaos-seed plays one of them again.
+.PHONY: test-chaos
+test-chaos: build tools ## play a hundred random stories of membership changes under failures
+	$(say) test './e2e, TestChaos'
+	$(Q)CGO_ENABLED=1 go test -race -timeout 60m ./e2e -run '^TestChaos$$' -v -chaos-runs=100 -chaos-seed=$$(date +%s)
 
 .PHONY: bench
 bench: build tools $(S5CMD) ## measure etcdha beside the stock tools

@@ -32,7 +32,9 @@ const (
 
 // writeConfig writes the configuration file of a member, whose keys are etcd's
 // flags. Nothing is synced: the data is worth nothing once the process ends.
-func (c *Cluster) writeConfig(m *Member) error {
+// state and initialCluster are the values of etcd's flags initial-cluster-state
+// and initial-cluster.
+func (c *Cluster) writeConfig(m *Member, state, initialCluster string) error {
 	security := map[string]any{
 		"cert-file":        filepath.Join(c.Dir, memberCert),
 		"key-file":         filepath.Join(c.Dir, memberKey),
@@ -44,11 +46,11 @@ func (c *Cluster) writeConfig(m *Member) error {
 		"data-dir":                    m.DataDir,
 		"listen-client-urls":          m.ClientURL,
 		"advertise-client-urls":       m.ClientURL,
-		"listen-peer-urls":            m.PeerURL,
+		"listen-peer-urls":            m.listenPeer,
 		"initial-advertise-peer-urls": m.PeerURL,
-		"initial-cluster":             c.InitialCluster(),
+		"initial-cluster":             initialCluster,
 		"initial-cluster-token":       c.options.Token,
-		"initial-cluster-state":       "new",
+		"initial-cluster-state":       state,
 		"client-transport-security":   security,
 		"peer-transport-security":     security,
 		"quota-backend-bytes":         c.options.Quota,
@@ -92,7 +94,7 @@ func writeCertificates(dir string, now time.Time) error {
 			return err
 		}
 		template := certificate(c.name, now)
-		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(PeerAddress)}
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}
 		template.KeyUsage = x509.KeyUsageDigitalSignature
 		der, err := x509.CreateCertificate(rand.Reader, template, ca, key.Public(), caKey)

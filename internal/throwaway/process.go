@@ -11,14 +11,14 @@ type process struct {
 	done chan struct{}
 }
 
-// start runs args with output to log. See startTied for what ties the child to
-// this process.
-func start(args []string, log *os.File) (*process, error) {
+// start runs args with output to log and, beside what any process needs, env in
+// its environment. See startTied for what ties the child to this process.
+func start(args, env []string, log *os.File) (*process, error) {
 	cmd := exec.Command(args[0], args[1:]...) //nolint:gosec // the caller's own etcd
 	cmd.Stdout, cmd.Stderr = log, log
 	// etcd takes every flag from the environment too, and what is in ours may
 	// be secret.
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir()}
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir()}, env...)
 	wait, err := startTied(cmd)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,11 @@ func start(args []string, log *os.File) (*process, error) {
 	return p, nil
 }
 
+// exited tells whether the child does not run. A nil process never started.
 func (p *process) exited() bool {
+	if p == nil {
+		return true
+	}
 	select {
 	case <-p.done:
 		return true

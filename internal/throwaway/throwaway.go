@@ -12,8 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,7 +31,18 @@ type Options struct {
 	Token   string   // cluster token
 	Quota   int64    // backend quota in bytes
 	Now     func() time.Time
+
+	// PeerProxy, if there is one, returns the URL of the HTTP proxy through
+	// which the member of that name reaches the others. Peer URLs are then at
+	// [PeerAddress], where nothing is: the proxy connects to the same port on
+	// loopback, or does not.
+	PeerProxy func(member string) string
 }
+
+// PeerAddress stands for loopback in peer URLs where there are proxies, since
+// Go's HTTP client asks none for a loopback address. It is of a range that is
+// reserved for documentation; see RFC 5737.
+const PeerAddress = "192.0.2.1"
 
 // Member is one member of a throwaway cluster.
 type Member struct {
@@ -42,9 +51,11 @@ type Member struct {
 	PeerURL   string
 	DataDir   string
 	LogFile   string
+	Command   []string // runs its etcd; flags are appended
 
-	config  string
-	process *process
+	listenPeer string // URL
+	config     string
+	process    *process
 }
 
 // Cluster is a throwaway cluster. Close it after use.
@@ -80,16 +91,7 @@ func (c *Cluster) prepare() error {
 		return err
 	}
 	for i := range c.options.Members {
-		name := fmt.Sprintf("m%d", i+1)
-		dir := filepath.Join(c.Dir, name)
-		c.Members = append(c.Members, &Member{
-			Name:      name,
-			ClientURL: fmt.Sprintf("https://127.0.0.1:%d", ports[2*i]),
-			PeerURL:   fmt.Sprintf("https://127.0.0.1:%d", ports[2*i+1]),
-			DataDir:   filepath.Join(dir, "data"),
-			LogFile:   filepath.Join(dir, "etcd.log"),
-			config:    filepath.Join(dir, "etcd.yaml"),
-		})
+		c.Members = append(c.Members, c.member(fmt.Sprintf("m%d", i+1), ports[2*i], ports[2*i+1]))
 	}
 	c.config = etcdclient.Config{
 		CACert:         filepath.Join(c.Dir, caCert),
@@ -103,11 +105,29 @@ func (c *Cluster) prepare() error {
 		if err := os.Mkdir(filepath.Dir(m.DataDir), 0o700); err != nil {
 			return err
 		}
-		if err := c.writeConfig(m); err != nil {
+		if err := c.writeConfig(m, "new", c.InitialCluster()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (c *Cluster) member(name string, clientPort, peerPort int) *Member {
+	dir := filepath.Join(c.Dir, name)
+	m := &Member{
+		Name:       name,
+		ClientURL:  fmt.Sprintf("https://127.0.0.1:%d", clientPort),
+		PeerURL:    fmt.Sprintf("https://127.0.0.1:%d", peerPort),
+		DataDir:    filepath.Join(dir, "data"),
+		LogFile:    filepath.Join(dir, "etcd.log"),
+		Command:    c.options.Command,
+		listenPeer: fmt.Sprintf("https://127.0.0.1:%d", peerPort),
+		config:     filepath.Join(dir, "etcd.yaml"),
+	}
+	if c.options.PeerProxy != nil {
+		m.PeerURL = fmt.Sprintf("https://%s:%d", PeerAddress, peerPort)
+	}
+	return m
 }
 
 // InitialCluster is the value of etcd's flag of that name.
@@ -142,8 +162,12 @@ func (c *Cluster) StartMember(m *Member) error {
 		return err
 	}
 	defer log.Close()
-	args := append(append([]string{}, c.options.Command...), "--config-file="+m.config)
-	m.process, err = start(args, log)
+	args := append(append([]string{}, m.Command...), "--config-file="+m.config)
+	var env []string
+	if c.options.PeerProxy != nil {
+		env = append(env, "HTTPS_PROXY="+c.options.PeerProxy(m.Name))
+	}
+	m.process, err = start(args, env, log)
 	if err != nil {
 		return &hostError{fmt.Errorf("start etcd: %w", err)}
 	}
@@ -264,33 +288,6 @@ func (c *Cluster) KeepLogs(dir string) ([]string, error) {
 		kept = append(kept, name)
 	}
 	return kept, nil
-}
-
-// Ports below those that systems give to outgoing connections (Linux from
-// 32768, others higher): one of these would otherwise be taken now and then
-// between the choice of a port and its use.
-const (
-	firstPort = 10_000
-	lastPort  = 32_767
-)
-
-// FreePorts finds ports on loopback that nothing listens on. All are held
-// until all are found, so that they differ.
-func FreePorts(n int) ([]int, error) {
-	var ports []int
-	for tries := 0; len(ports) < n; tries++ {
-		port := firstPort + rand.IntN(lastPort-firstPort+1)
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			if tries > 100*n {
-				return nil, fmt.Errorf("find a free port: %w", err)
-			}
-			continue
-		}
-		defer l.Close()
-		ports = append(ports, port)
-	}
-	return ports, nil
 }
 
 // lastLine returns the end of a log, where the reason of an exit is.
