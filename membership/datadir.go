@@ -17,8 +17,13 @@ import (
 // MoveAside renames the member directory in the data directory dir to
 // member.<suffix>, so that a new member can start there and nothing of the old
 // one is lost. It is an unsafe error if an etcd has it open, and an error that is
-// [fs.ErrExist] if that name is taken. If there is no member directory, there is
-// nothing to do.
+// [fs.ErrExist] if that name is taken. If there is no member directory, or one
+// without files beside that name, there is nothing left to do.
+//
+// The unit or manifest of the old etcd has to be gone before that. One that was
+// removed ends by itself, is started again and again, and has nothing open in
+// between; on an empty directory, with the flags of its first start, it would begin
+// a cluster of its own.
 func MoveAside(dir, suffix string) error {
 	if suffix == "" || strings.ContainsRune(suffix, os.PathSeparator) {
 		return fail.Usagef("%q cannot be part of a file name", suffix)
@@ -29,15 +34,38 @@ func MoveAside(dir, suffix string) error {
 	} else if err != nil {
 		return fmt.Errorf("move aside %s: %w", from, err)
 	}
+	to := from + "." + suffix
+	if done, err := movedBefore(from, to); done || err != nil {
+		return err
+	}
 	unlock, err := lockDB(filepath.Join(from, "snap", "db"))
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return fail.WithHint(fail.Unsafef("data directory %s is in use by a running etcd", dir), "stop that etcd, and see that nothing starts it again")
+		return fail.WithHint(fail.Unsafef("data directory %s is in use by a running etcd", dir), "stop that etcd and take its unit or manifest away, so that nothing starts it again")
 	}
 	if err != nil {
 		return fmt.Errorf("move aside %s: %w", from, err)
 	}
 	defer unlock()
-	return rename(dir, from, from+"."+suffix)
+	return rename(dir, from, to)
+}
+
+// movedBefore tells whether the data lies at its new name and there is no other: a
+// second run has nothing to do.
+func movedBefore(from, to string) (bool, error) {
+	if info, err := os.Lstat(to); err != nil || !info.IsDir() {
+		return false, nil // rename says what is the matter
+	}
+	files := 0
+	err := filepath.WalkDir(from, func(_ string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			files++
+		}
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("move aside %s: %w", from, err)
+	}
+	return files == 0, nil
 }
 
 // lockDB takes the lock that bbolt takes, so that no etcd can open the db

@@ -46,6 +46,27 @@ func TestMoveAside(t *testing.T) {
 	}
 }
 
+// Something may have made the directory again, and nothing in it.
+func TestWhatWasMovedBeforeIsDone(t *testing.T) {
+	dir, _ := dataDir(t)
+	if err := membership.MoveAside(dir, "abc"); err != nil {
+		t.Fatal(err)
+	}
+	wal := filepath.Join(dir, "member", "wal")
+	if err := os.MkdirAll(wal, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := membership.MoveAside(dir, "abc"); err != nil {
+		t.Errorf("there is nothing to move: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(wal, "0.wal"), []byte("new"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := membership.MoveAside(dir, "abc"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("new data: %v", err)
+	}
+}
+
 func TestWhatAnEtcdHasOpenIsNotMoved(t *testing.T) {
 	dir, db := dataDir(t)
 	b, err := bolt.Open(db, 0o600, nil)

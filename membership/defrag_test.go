@@ -1,9 +1,9 @@
 package membership_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +18,7 @@ func defragment(t *testing.T, c *membershiptest.Cluster) (string, error) {
 	t.Helper()
 	var told []string
 	err := membership.Defrag(t.Context(), membership.DefragOptions{
-		Client: c, Observe: lookAt(c), Who: "an operator", Log: slog.New(slog.DiscardHandler), Sleep: c.Sleep,
+		Client: c, Observe: lookAt(c), Who: "an operator", Sleep: c.Sleep,
 		Progress: func(p membership.DefragProgress) {
 			switch {
 			case p.Warning != "":
@@ -47,9 +47,14 @@ func TestDefrag(t *testing.T) {
 		{"a full db needs no lock", "m1 leader nospace\nm2\nm3", "an alarm is on, so that etcd cannot keep other operators out meanwhile: see that there are none, m2 24 -> 18 MiB, m3 24 -> 18 MiB, m1 led, m1 24 -> 18 MiB",
 			"defragment m2, defragment m3, move-leader m2, defragment m1", ""},
 		{"somebody is down", "m1 leader\nm2\nm3\nm4\nm5 stopped", "", "", "defragment: m5 is not healthy, so that m2 must not stop serving"},
-		{"it is down itself", "m1 stopped\nm2 leader\nm3", "", "", "defragment: m1 is not healthy, so that m1 must not stop serving"},
+		{"it is down itself", "m1 stopped\nm2 leader\nm3", "", "", "defragment: m1 is not healthy, so that m3 must not stop serving"},
+		{"one of three is down, and the db is full", "m1 leader nospace\nm2\nm3 stopped",
+			"m3 is not defragmented: it is not healthy (down), without m2 there is no quorum: nothing is served while it is rewritten; nothing is written anyway while the db is full, " +
+				"an alarm is on, so that etcd cannot keep other operators out meanwhile: see that there are none, m2 24 -> 18 MiB, " +
+				"without m1 there is no quorum: nothing is served while it is rewritten; nothing is written anyway while the db is full, m1 led, m1 24 -> 18 MiB",
+			"defragment m2, move-leader m2, defragment m1", ""},
 		{"two cannot miss one", "m1 leader\nm2", "", "", "defragment: without m2 there is no quorum: 2 voters, 1 healthy, quorum 2: quorum is lost, 1 more needed"},
-		{"quorum is lost", "m1 stopped\nm2 stopped\nm3", "", "", "defragment: m1 is not healthy, so that m1 must not stop serving"},
+		{"quorum is lost", "m1 stopped\nm2 stopped\nm3", "", "", "defragment: no leader answers, so that nobody must stop serving"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cluster := membershiptest.New(t, c.cluster)
@@ -75,7 +80,7 @@ func TestDefragLooksAgain(t *testing.T) {
 	c := membershiptest.New(t, "m1 leader\nm2\nm3\nm4\nm5")
 	failing := &failing{Cluster: c, after: "m2", fails: "m5"}
 	err := membership.Defrag(t.Context(), membership.DefragOptions{
-		Client: c, Observe: lookAt(c), Who: "an operator", Log: slog.New(slog.DiscardHandler), Sleep: c.Sleep, Progress: failing.progress,
+		Client: c, Observe: lookAt(c), Who: "an operator", Sleep: c.Sleep, Progress: failing.progress,
 	})
 	if !errors.Is(err, fail.ErrUnsafe) || err.Error() != "defragment: m5 is not healthy, so that m3 must not stop serving" {
 		t.Errorf("%v", err)
@@ -121,3 +126,74 @@ func TestDefragKeepsOthersOut(t *testing.T) {
 		t.Errorf("afterwards: %v", err)
 	}
 }
+
+// A member that was rewritten has writes to catch up with. That is waited for,
+// and no reason to stop half way.
+func TestDefragWaitsForWhatItHasRewritten(t *testing.T) {
+	c := membershiptest.New(t, "m1 leader\nm2\nm3")
+	behind := &behindAfter{Cluster: c, who: "m2"}
+	err := membership.Defrag(t.Context(), membership.DefragOptions{
+		Client: c, Observe: lookAt(c), Who: "an operator", Sleep: c.Sleep, Progress: behind.progress,
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if done := strings.Join(c.Changes(), ", "); done != "defragment m2, defragment m3, move-leader m2, defragment m1" {
+		t.Errorf("done: %s", done)
+	}
+	if !behind.waited {
+		t.Error("m2 was not waited for")
+	}
+}
+
+// behindAfter has a member lag for a while after it was rewritten.
+type behindAfter struct {
+	*membershiptest.Cluster
+	who    string
+	waited bool
+}
+
+func (b *behindAfter) progress(p membership.DefragProgress) {
+	if p.Done && p.Member == b.who {
+		b.Lag(b.who, 500)
+		b.After(12*time.Second, b.Heal)
+	}
+	b.waited = b.waited || p.Warning == "waiting: m2 is catching up"
+}
+
+// What the lock allows ends with it: it is looked at right before a member stops
+// serving, and taken anew if it may be lost.
+func TestDefragOnlyUnderTheLock(t *testing.T) {
+	c := &losingLock{Cluster: membershiptest.New(t, "m1")}
+	err := membership.Defrag(t.Context(), membership.DefragOptions{
+		Client: c, Observe: lookAt(c.Cluster), Who: "an operator", Sleep: c.Sleep, Progress: func(membership.DefragProgress) {},
+	})
+	if err != nil || c.locked != 2 {
+		t.Errorf("%v; locked %d times, want 2", err, c.locked)
+	}
+}
+
+// losingLock gives a lock first that is lost at once.
+type losingLock struct {
+	*membershiptest.Cluster
+	locked int
+}
+
+func (l *losingLock) Lock(ctx context.Context, endpoints []string, who string) (membership.Lock, error) {
+	lock, err := l.Cluster.Lock(ctx, endpoints, who)
+	if l.locked++; l.locked == 1 && err == nil {
+		return lostLock{lock}, nil
+	}
+	return lock, err
+}
+
+func (l *losingLock) Defragment(ctx context.Context, endpoint string) error {
+	if l.locked < 2 {
+		return errors.New("defragmented under a lock that was lost")
+	}
+	return l.Cluster.Defragment(ctx, endpoint)
+}
+
+type lostLock struct{ membership.Lock }
+
+func (lostLock) Held(time.Duration) error { return membership.ErrLockLost }

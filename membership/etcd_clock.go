@@ -34,27 +34,13 @@ func (c *EtcdClient) clock(ctx context.Context, endpoint string) *time.Duration 
 }
 
 func (c *EtcdClient) askClock(ctx context.Context, endpoint string) *time.Duration {
-	config, err := clientv3.NewClientConfig(&clientv3.ConfigSpec{Secure: &clientv3.SecureConfig{
-		Cert:               c.config.Cert,
-		Key:                c.config.Key,
-		Cacert:             c.config.CACert,
-		InsecureTransport:  c.config.InsecureTransport,
-		InsecureSkipVerify: c.config.InsecureSkipVerify,
-	}}, zap.NewNop())
-	if err != nil {
+	transport, url := c.versionURL(endpoint)
+	if transport == nil {
 		return nil
 	}
-	if !strings.Contains(endpoint, "://") {
-		scheme := "http://"
-		if config.TLS != nil {
-			scheme = "https://"
-		}
-		endpoint = scheme + endpoint
-	}
-	transport := &http.Transport{TLSClientConfig: config.TLS, DisableKeepAlives: true}
 	ctx, cancel := context.WithTimeout(ctx, clockTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(endpoint, "/")+"/version", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil
 	}
@@ -73,4 +59,27 @@ func (c *EtcdClient) askClock(ctx context.Context, endpoint string) *time.Durati
 	// The header cuts off the fraction of the second, which is half a one on average.
 	ahead := date.Add(time.Second / 2).Sub(begin.Add(end.Sub(begin) / 2).Round(0))
 	return &ahead
+}
+
+// versionURL is where an endpoint tells its version, and how it is asked; nil if
+// the configuration does not say.
+func (c *EtcdClient) versionURL(endpoint string) (*http.Transport, string) {
+	config, err := clientv3.NewClientConfig(&clientv3.ConfigSpec{Secure: &clientv3.SecureConfig{
+		Cert:               c.config.Cert,
+		Key:                c.config.Key,
+		Cacert:             c.config.CACert,
+		InsecureTransport:  c.config.InsecureTransport,
+		InsecureSkipVerify: c.config.InsecureSkipVerify,
+	}}, zap.NewNop())
+	if err != nil {
+		return nil, ""
+	}
+	if !strings.Contains(endpoint, "://") {
+		scheme := "http://"
+		if config.TLS != nil {
+			scheme = "https://"
+		}
+		endpoint = scheme + endpoint
+	}
+	return &http.Transport{TLSClientConfig: config.TLS, DisableKeepAlives: true}, strings.TrimSuffix(endpoint, "/") + "/version"
 }

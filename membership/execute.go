@@ -53,11 +53,13 @@ type Executor struct {
 // Reporter is told how a run goes, for people.
 type Reporter interface {
 	// Observed is called when there is a plan, and when it has changed otherwise than
-	// by its first step being done. An empty plan is not told.
+	// by its first step being done. A goal that is reached has an empty plan, which
+	// is not told; see [Notes].
 	Observed(o *Observation, plan []Planned)
 	// Doing is called before a step. Its warnings say if it is forced.
 	Doing(p Planned)
-	// Waiting is called about once a second, with what the step waits for.
+	// Waiting is called with what the step waits for, before each new look. Between
+	// two there is a second, and as long as the members that do not answer take.
 	Waiting(s Step, why string)
 	// Done is called after a step, with what was observed then.
 	Done(p Planned, o *Observation)
@@ -105,17 +107,23 @@ type run struct {
 	told     []Step // what remains of the plan that the reporter knows
 	changed  bool   // the plan is another than was expected
 	approved map[quorum.ID]bool
-	lock     Lock // nil where an alarm makes it impossible
+	notes    []string // on the goal, until the first step is done
+	lock     Lock     // nil where an alarm makes it impossible
 	healing  *healing
 	attempt  attempt
-	refused  time.Time // since when the first step is; zero if it is not
+	refused  attempt // since when the first step is
+	cluster  uint64  // the id of the cluster that was seen first; 0 before that
 }
 
 // prepare asks for approval and takes the backup. No lock is held meanwhile:
 // people take their time to answer. A plan that would be refused on the way is not
-// begun: it would only leave the cluster half way.
+// begun: it would only leave the cluster half way. An alarm is another matter: the
+// steps that need no lock may be its cure, so that it refuses only the first one.
 func (r *run) prepare(ctx context.Context, plan []Planned) error {
-	for _, p := range plan {
+	for i, p := range plan {
+		if i > 0 {
+			p.NoLock = nil
+		}
 		if err := r.permit(p); err != nil {
 			return err
 		}
@@ -141,13 +149,21 @@ func (r *run) advance(ctx context.Context) ([]Planned, error) {
 		return nil, err
 	}
 	p := plan[0]
+	if !sameSteps([]Step{r.refused.step}, []Step{p.Step}) {
+		r.refused = attempt{}
+	}
 	if p.Step.Kind == quorum.Heal {
 		return plan, r.heal(ctx, p)
 	}
-	if err := r.permit(p); err != nil {
-		return plan, r.doubt(ctx, p, err)
+	if refusal := p.Refused(); refusal == nil {
+		r.refused = attempt{}
+	} else if !r.stands(p.Step) {
+		r.Reporter.Waiting(p.Step, refusal.Error())
+		return plan, r.Sleep(ctx, pause)
 	}
-	r.refused = time.Time{}
+	if err := r.permit(p); err != nil {
+		return plan, err
+	}
 	for _, p := range plan {
 		if p.Destructive() && !r.approved[p.Step.ID] {
 			return plan, r.approve(plan) // and look again
@@ -161,17 +177,13 @@ func (r *run) advance(ctx context.Context) ([]Planned, error) {
 	return plan, r.take(ctx, p)
 }
 
-// doubt looks again for a while before a step on the way is refused: right after
-// a step, members need a moment to follow a new leader.
-func (r *run) doubt(ctx context.Context, p Planned, refusal error) error {
-	if r.refused.IsZero() {
-		r.refused = r.Now()
+// stands tells whether a step on the way has been unsafe for a while: right after
+// a step, members need a moment to follow a new leader. Force is for what does not pass.
+func (r *run) stands(s Step) bool {
+	if r.refused.since.IsZero() {
+		r.refused = attempt{step: s, since: r.Now()}
 	}
-	if r.Now().Sub(r.refused) >= doubtTime {
-		return refusal
-	}
-	r.Reporter.Waiting(p.Step, refusal.Error())
-	return r.Sleep(ctx, pause)
+	return r.Now().Sub(r.refused.since) >= doubtTime
 }
 
 // permit refuses what is not safe.
@@ -204,6 +216,9 @@ func (r *run) plan(ctx context.Context) ([]Planned, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.notes == nil {
+		r.notes = Notes(r.goal, o)
+	}
 	if g, ok := r.goal.(goal); ok {
 		if r.goal, err = g.settled(o); err != nil {
 			return nil, err
@@ -213,12 +228,11 @@ func (r *run) plan(ctx context.Context) ([]Planned, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan := MakePlan(o, steps)
-	for i, p := range plan {
-		if err := p.Refused(); err != nil && r.ForceUnsafe != "" {
-			plan[i].Warnings = append(p.Warnings, fmt.Sprintf("UNSAFE, and forced (%s): %v", r.ForceUnsafe, err))
-		}
+	if len(steps) == 0 && !o.HasQuorum {
+		return nil, lostQuorum(o)
 	}
+	plan := MakePlan(o, steps)
+	r.annotate(plan)
 	r.endHealing(steps)
 	r.changed = !sameSteps(steps, r.told)
 	if len(plan) > 0 && r.changed {
@@ -226,4 +240,20 @@ func (r *run) plan(ctx context.Context) ([]Planned, error) {
 	}
 	r.told = steps
 	return plan, nil
+}
+
+// annotate adds what only the run knows: notes on its goal, whom that keeps, and
+// what is forced.
+func (r *run) annotate(plan []Planned) {
+	g, _ := r.goal.(goal)
+	for i := range plan {
+		p := &plan[i]
+		p.keeps = g.keeps
+		if i == 0 {
+			p.Warnings = append(p.Warnings, r.notes...)
+		}
+		if err := p.Refused(); err != nil && r.ForceUnsafe != "" {
+			p.Warnings = append(p.Warnings, fmt.Sprintf("UNSAFE, and forced (%s): %v", r.ForceUnsafe, err))
+		}
+	}
 }

@@ -13,8 +13,8 @@ import (
 const lockAttempts = 3
 
 // ensureLock makes sure that nobody else acts. A lock that may be lost is taken
-// anew. Where an alarm makes it impossible there is none: then permitLockless
-// decides. Somebody else's lock is waited for as long as that operator may be dead.
+// anew. Where an alarm makes it impossible there is none, and then [run.take] has
+// to see whether the step needs one. Somebody else's lock is waited for as long as that operator may be dead.
 func (r *run) ensureLock(ctx context.Context, next Step) error {
 	if r.lock != nil && r.lock.Held(actTimeout) == nil {
 		return nil
@@ -22,7 +22,7 @@ func (r *run) ensureLock(ctx context.Context, next Step) error {
 	r.unlock(ctx)
 	failures := 0
 	for began := r.Now(); ; {
-		lock, err := r.Client.Lock(ctx, r.endpoints(), r.Who)
+		lock, err := r.Client.Lock(ctx, r.memberEndpoints(), r.Who)
 		if err == nil {
 			r.lock = lock
 			return nil
@@ -57,13 +57,4 @@ func (r *run) unlock(ctx context.Context) {
 	defer cancel()
 	_ = r.lock.Release(ctx)
 	r.lock = nil
-}
-
-// permitLockless refuses a step that is only safe while nobody else acts. An
-// alarm, seen or not yet, is no reason to refuse the others: they may be its cure.
-func (r *run) permitLockless(s Step) error {
-	if r.ForceUnsafe != "" || !r.last.State().NeedsLock(s.Step) {
-		return nil
-	}
-	return fail.WithHint(fail.As(fail.ErrUnsafe, noLock(s)), cureAlarm)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/membership/quorum"
 )
 
@@ -12,10 +13,14 @@ import (
 // leader although there could be one: an election ends by itself.
 func (r *run) observe(ctx context.Context) (*Observation, error) {
 	for began := r.Now(); ; {
-		o, err := Observe(ctx, r.Client, ObserveOptions{Endpoints: r.endpoints(), Zones: r.Zones, Now: r.Now, Sleep: r.Sleep})
+		o, err := Observe(ctx, r.Client, ObserveOptions{
+			Endpoints: r.endpoints(), ClusterID: r.cluster, Zones: r.Zones, Now: r.Now, Sleep: r.Sleep,
+		})
 		switch {
 		case err == nil:
-			r.last = o
+			if err := r.pin(o); err != nil {
+				return nil, err
+			}
 			if !o.electing() {
 				return o, nil
 			}
@@ -32,6 +37,41 @@ func (r *run) observe(ctx context.Context) (*Observation, error) {
 	}
 }
 
+// pin keeps the run to the cluster that it saw first. Another one may come up
+// behind its endpoints: a new etcd that was started as a cluster of its own.
+func (r *run) pin(o *Observation) error {
+	if r.cluster == 0 {
+		for _, f := range o.Foreign {
+			if slices.Contains(r.Endpoints, f.Endpoint) {
+				return fail.WithHint(fail.Usagef("the endpoints are of two clusters: %s is of %x, and others are of %x", f.Endpoint, f.ClusterID, o.ClusterID),
+					"give the endpoints of the one that is meant; etcdha member status tells them apart")
+			}
+		}
+	}
+	r.last, r.cluster = o, o.ClusterID
+	if o.Conflict != "" {
+		return fail.WithHint(fail.Unsafef("%s", o.Conflict),
+			"stop the etcd that lost its data and began anew, usually the one whose list is shorter; then replace that member")
+	}
+	return nil
+}
+
+// lostQuorum is for a goal that seems to be reached: without quorum, what the
+// members say may be old.
+func lostQuorum(o *Observation) error {
+	refusal := &quorum.Refusal{Reason: quorum.NoQuorum, State: o.State()}
+	return withRemedy(fail.As(fail.ErrUnsafe, &unknownError{refusal}), Planned{Refusal: refusal})
+}
+
+// unknownError says that nobody can tell whether a goal is reached.
+type unknownError struct{ refusal *quorum.Refusal }
+
+func (*unknownError) Error() string {
+	return "quorum is lost, so that nobody can tell whether anything is left to do"
+}
+
+func (e *unknownError) Unwrap() error { return e.refusal }
+
 func (r *run) waiting(why string) {
 	var s Step
 	if len(r.told) > 0 {
@@ -47,8 +87,20 @@ func (r *run) endpoints() []string {
 	if r.last == nil {
 		return endpoints
 	}
+	for _, endpoint := range r.memberEndpoints() {
+		if !slices.Contains(endpoints, endpoint) {
+			endpoints = append(endpoints, endpoint)
+		}
+	}
+	return endpoints
+}
+
+// memberEndpoints are those at which members answered last, for the lock: one of
+// another cluster would keep nobody out.
+func (r *run) memberEndpoints() []string {
+	var endpoints []string
 	for _, m := range r.last.Members {
-		if m.Endpoint != "" && !m.Ghost && !slices.Contains(endpoints, m.Endpoint) {
+		if m.Endpoint != "" && !m.Ghost {
 			endpoints = append(endpoints, m.Endpoint)
 		}
 	}

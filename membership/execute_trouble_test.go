@@ -27,7 +27,7 @@ func TestTheServerSoonSeesEnoughMembers(t *testing.T) {
 	op.reads(t, `
 		plan: remove m3
 		doing remove m3
-		warning: 2 voters survive no more failures than 1
+		warning: 2 voters can lose none, no more than 1 voter can
 		waiting to remove m3: https://192.0.2.1:2379: the server does not see enough healthy members yet
 		done remove m3: 2 voters, 2 healthy, quorum 2: can lose none`)
 	if took := c.Now().Sub(began); took < 5*time.Second || took > 7*time.Second {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/etcdha/etcdha/membership/quorum"
 )
 
 // Severity is how much a finding matters.
@@ -37,8 +39,13 @@ func Findings(o *Observation) []Finding {
 	} {
 		found = append(found, judge(o)...)
 	}
-	slices.SortStableFunc(found, func(a, b Finding) int { return cmp.Compare(a.Severity.rank(), b.Severity.rank()) })
+	SortFindings(found)
 	return found
+}
+
+// SortFindings puts the worst first.
+func SortFindings(found []Finding) {
+	slices.SortStableFunc(found, func(a, b Finding) int { return cmp.Compare(a.Severity.rank(), b.Severity.rank()) })
 }
 
 // listed are the members without the ghosts.
@@ -63,14 +70,25 @@ func findQuorum(o *Observation) []Finding {
 			Remedy: "ask from a host that reaches every member, or wait until they have caught up"}}
 	case count.Voters == 1:
 		return []Finding{{Severity: Warning, Code: "quorum-at-limit", Text: "there is one voter: nothing is left if it fails",
-			Remedy: "etcdha member add NAME --peer-urls=URL --wait 10m"}}
+			Remedy: o.oneMore(count)}}
 	case count.Tolerates() == 0:
 		return []Finding{{Severity: Warning, Code: "quorum-at-limit", Text: "the next failure costs quorum: " + count.String(),
-			Remedy: "bring the members back that are not healthy, or replace them"}}
+			Remedy: o.oneMore(count)}}
 	case count.EvenCost() != "":
 		return []Finding{{Severity: Notice, Code: "even-voters", Text: count.EvenCost()}}
 	}
 	return nil
+}
+
+// oneMore is how the cluster comes to survive one failure more.
+func (o *Observation) oneMore(count quorum.Count) string {
+	switch {
+	case count.Able < count.Voters:
+		return "bring the members back that are not healthy, or replace them"
+	case o.has(func(m *Member) bool { return m.Learner }): // a second one would be refused
+		return "make a voter of the learner, or remove it and add another"
+	}
+	return "etcdha member add NAME --peer-urls=URL --wait 10m"
 }
 
 // quorumLost says what is left to recover from, the newest raft log first.
@@ -101,13 +119,19 @@ func quorumLost(o *Observation) []Finding {
 	f.Member = left[0].Label()
 	f.Text = fmt.Sprintf("quorum is lost: of %d voters too few reach each other. Left to recover from, the newest first: %s. "+
 		"What the others had acknowledged and these have not received cannot be seen", voters, strings.Join(words, ", "))
-	f.Remedy = "start the members that are down; before anything else, etcdha snapshot save FILE --emergency --endpoints=" + left[0].Endpoint
+	f.Remedy = "1. save what the survivors have, the newest first: etcdha snapshot save FILE --emergency --endpoints=" + left[0].Endpoint + "\n" +
+		"2. start the members that are down\n" +
+		"3. if a majority is gone for good, etcdha restore from the newest backup (docs/command-line.md)"
 	return []Finding{f}
 }
 
 // findStrangers looks at what answered and does not belong.
 func findStrangers(o *Observation) []Finding {
 	var found []Finding
+	if o.Conflict != "" {
+		found = append(found, Finding{Severity: Critical, Code: "two-clusters", Text: o.Conflict,
+			Remedy: "stop the etcd that was started with its old flags on an empty disk, and replace that member"})
+	}
 	for _, f := range o.Foreign {
 		found = append(found, Finding{Severity: Critical, Code: "other-cluster",
 			Text:   fmt.Sprintf("%s is of another cluster, %x; this one is %x", f.Endpoint, f.ClusterID, o.ClusterID),
@@ -146,6 +170,12 @@ func findLists(o *Observation) []Finding {
 		}
 	}
 	return found
+}
+
+// Same tells whether two lists have what matters to quorum in common: who is a
+// member, where, and whether with a vote.
+func (l *List) Same(other *List) bool {
+	return l.ClusterID == other.ClusterID && difference(l, other) == ""
 }
 
 // difference says what a list has otherwise than the other, "" if nothing that

@@ -14,56 +14,80 @@ func findMembers(o *Observation) []Finding {
 			f.Member = m.Label()
 			found = append(found, f)
 		}
+		found = append(found, complaints(m)...)
+	}
+	return found
+}
+
+// complaints are what a member says of itself. That it has no leader is seen
+// without its saying so.
+func complaints(m *Member) []Finding {
+	if m.Status == nil {
+		return nil
+	}
+	var found []Finding
+	for _, text := range m.Status.Errors {
+		if m.Status.Leader == 0 && strings.Contains(text, "no leader") {
+			continue
+		}
+		found = append(found, Finding{Severity: Warning, Code: "member-error", Member: m.Label(),
+			Text: fmt.Sprintf("%s says: %s", m.Label(), text), Remedy: "look at the log of its etcd"})
 	}
 	return found
 }
 
 func health(o *Observation, m *Member) (f Finding, ok bool) {
-	_, cutOff := errors.AsType[*CutOffError](m.Err)
-	other, isOther := errors.AsType[*OtherMemberError](m.Err)
-	switch {
-	case !m.Started():
-		return neverStarted(m), true
-	case isOther:
+	switch o.Health(m) {
+	case NeverStarted:
+		return neverStarted(o, m), true
+	case WrongMember:
+		other, _ := errors.AsType[*OtherMemberError](m.Err)
 		return Finding{Severity: Warning, Code: "wrong-member",
 			Text:   fmt.Sprintf("%s cannot be asked: at its client URL %s, %s answers", m.Label(), other.Endpoint, o.labelOf(other)),
 			Remedy: "ask from a host where its client URLs lead to it, or give its own address in --endpoints"}, true
-	case m.Status == nil && o.isNamedLeader(m):
+	case LeaderUnreachable:
 		return Finding{Severity: Warning, Code: "leader-unreachable",
 			Text:   fmt.Sprintf("%s leads the others and does not answer here: %v", m.Label(), m.Err),
 			Remedy: "ask from a host that reaches its client URL"}, true
-	case m.Status == nil:
-		return Finding{Severity: Warning, Code: "member-down",
-			Text: fmt.Sprintf("%s does not answer: %v", m.Label(), m.Err),
-			Remedy: fmt.Sprintf("start its etcd; if it is gone for good, etcdha member replace %s NEW --peer-urls=URL, or etcdha member remove %s",
-				m.Label(), m.Label())}, true
-	case !o.HasQuorum || o.Leader == 0:
-		return Finding{}, false // nobody can be healthy then, which is said once
-	case cutOff || !o.follows(m):
+	case Down:
+		return down(o, m), true
+	case CutOff:
 		return Finding{Severity: Warning, Code: "member-cut-off",
 			Text:   fmt.Sprintf("%s answers and does not reach the leader: it counts for nothing", m.Label()),
 			Remedy: "look at the network between the peer URLs of the two, and at the certificates of peers"}, true
-	case !m.CaughtUp:
+	case Behind:
 		return Finding{Severity: Warning, Code: "member-behind",
 			Text:   fmt.Sprintf("%s is behind by %d entries of the raft log", m.Label(), o.Lag(m)),
 			Remedy: "look at its disk and its load; until it has caught up, do not count on it"}, true
-	case m.Learner:
-		return Finding{Severity: Notice, Code: "learner-ready",
-			Text:   fmt.Sprintf("%s has caught up and does not vote yet", m.Label()),
-			Remedy: "etcdha member promote " + m.Label()}, true
+	case Healthy:
+		if m.Learner {
+			return Finding{Severity: Notice, Code: "learner-ready",
+				Text:   fmt.Sprintf("%s has caught up and does not vote yet", m.Label()),
+				Remedy: "etcdha member promote " + shellQuote(m.Label())}, true
+		}
 	}
-	return Finding{}, false
+	return Finding{}, false // what ails the cluster, or an alarm, is said once
 }
 
-// isNamedLeader tells whether the members follow it, whether it answers or not.
-func (o *Observation) isNamedLeader(m *Member) bool {
-	return o.HasQuorum && o.has(func(other *Member) bool { return other.Status != nil && other.Status.Leader == m.ID })
+// down names only what can be done: without quorum no change is possible, and
+// what is left to do then is said with its loss.
+func down(o *Observation, m *Member) Finding {
+	f := Finding{Severity: Warning, Code: "member-down",
+		Text: fmt.Sprintf("%s does not answer: %v", m.Label(), m.Err), Remedy: "start its etcd"}
+	if o.HasQuorum {
+		name := shellQuote(m.Label())
+		f.Remedy += fmt.Sprintf("; if it is gone for good, etcdha member replace %s NEW --peer-urls=URL, or etcdha member remove %s", name, name)
+	}
+	return f
 }
 
-func neverStarted(m *Member) Finding {
+func neverStarted(o *Observation, m *Member) Finding {
 	f := Finding{Severity: Notice, Code: "never-started",
 		Text:   fmt.Sprintf("the %s %s was added at %s and its etcd has never run", m.role(), m.ID, strings.Join(m.PeerURLs, ",")),
-		Remedy: fmt.Sprintf("start its etcd, or etcdha member remove %s", m.ID)}
+		Remedy: "start its etcd"}
+	if o.HasQuorum {
+		f.Remedy += ", or etcdha member remove " + m.ID.String()
+	}
 	if !m.Learner {
 		f.Severity = Warning
 		f.Text += ", which counts as a failure"
@@ -76,34 +100,6 @@ func (o *Observation) labelOf(e *OtherMemberError) string {
 		return m.Label()
 	}
 	return "member " + e.ID.String()
-}
-
-// findAlarms says what each alarm keeps from working.
-func findAlarms(o *Observation) []Finding {
-	var found []Finding
-	for _, a := range o.Alarms {
-		label := a.MemberID.String()
-		if m := o.Member(a.MemberID); m != nil {
-			label = m.Label()
-		}
-		f := Finding{Severity: Critical, Code: "alarm-" + strings.ToLower(string(a.Type)), Member: label}
-		switch {
-		case a.Type == NoSpace:
-			f.Text = fmt.Sprintf("the db of %s has reached its quota: the cluster takes no writes", label)
-			f.Remedy = "compact, then etcdha member defrag, then etcdha alarm disarm; or raise --quota-backend-bytes first"
-		case a.Type == Corrupt && a.MemberID == 0:
-			f.Member = ""
-			f.Text = "members differ in what they hold, and etcd cannot tell which of them is wrong: the cluster serves no reads and no writes"
-			f.Remedy = "etcdha member status --hash; compare each member with a backup before one is replaced"
-		case a.Type == Corrupt:
-			f.Text = fmt.Sprintf("%s holds other data than the rest: the cluster serves no reads and no writes", label)
-			f.Remedy = fmt.Sprintf("etcdha member replace %s NEW --peer-urls=URL, then etcdha alarm disarm", label)
-		default:
-			f.Text = fmt.Sprintf("%s has the alarm %s", label, a.Type)
-		}
-		found = append(found, f)
-	}
-	return found
 }
 
 // findZones says which zones must not fail.

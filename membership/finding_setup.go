@@ -87,10 +87,10 @@ func isLoopback(host string) bool {
 }
 
 // clockSkew is how far clocks may be apart; clockDoubt is what is not known of
-// the difference of two, each seen to half a second and with the answer's time.
+// the difference of two, each seen to half a second.
 const (
 	clockSkew  = time.Second
-	clockDoubt = 2 * time.Second / 2
+	clockDoubt = time.Second
 )
 
 // findClocks compares the clocks of the members. Leases, certificates and logs
@@ -140,7 +140,7 @@ func findSizes(o *Observation) []Finding {
 			f := Finding{Severity: Warning, Code: "db-near-quota", Member: m.Label(),
 				Text: fmt.Sprintf("the db of %s has %s of a quota of %s, of which %s are in use", m.Label(), size,
 					humanize.IBytes(uint64(s.DBSizeQuota)), inUse),
-				Remedy: "see that old revisions are compacted (kube-apiserver does it every five minutes), then etcdha member defrag; or raise --quota-backend-bytes"}
+				Remedy: "compact old revisions" + o.compaction() + ", then etcdha member defrag; or raise --quota-backend-bytes"}
 			if free {
 				f.Remedy = "etcdha member defrag"
 			}
@@ -148,7 +148,7 @@ func findSizes(o *Observation) []Finding {
 		case free && s.DBSize >= worthSpaceFrom:
 			found = append(found, Finding{Severity: Notice, Code: "db-fragmented", Member: m.Label(),
 				Text:   fmt.Sprintf("the db of %s has %s, of which %s are in use", m.Label(), size, inUse),
-				Remedy: "etcdha member defrag gives the rest back"})
+				Remedy: "etcdha member defrag"})
 		}
 	}
 	return found

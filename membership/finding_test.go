@@ -54,7 +54,7 @@ func TestFindings(t *testing.T) {
 			"warning quorum-at-limit: there is one voter: nothing is left if it fails -> etcdha member add NAME --peer-urls=URL --wait 10m",
 		}},
 		{"four voters", "m1 leader\nm2\nm3\nm4", []string{
-			"notice even-voters: 4 voters survive no more failures than 3",
+			"notice even-voters: 4 voters can lose 1, no more than 3 voters can",
 		}},
 		{"a dead member", "m1 leader\nm2\nm3 stopped", []string{
 			"warning quorum-at-limit: the next failure costs quorum: 3 voters, 2 healthy, quorum 2: can lose none -> bring the members back that are not healthy, or replace them",
@@ -62,7 +62,7 @@ func TestFindings(t *testing.T) {
 		}},
 		{"a laggard among five", "m1 leader\nm2\nm3\nm4\nm5 learner behind=1234", []string{
 			"warning member-behind m5: m5 is behind by 1234 entries of the raft log -> look at its disk and its load; until it has caught up, do not count on it",
-			"notice even-voters: 4 voters survive no more failures than 3",
+			"notice even-voters: 4 voters can lose 1, no more than 3 voters can",
 		}},
 		{"the ghost of an add", "m1 leader\nm2\nm3\nm4 learner never-started id=beef", []string{
 			"notice never-started beef: the learner beef was added at https://192.0.2.4:2380 and its etcd has never run -> start its etcd, or etcdha member remove beef",
@@ -76,14 +76,32 @@ func TestFindings(t *testing.T) {
 		}},
 		{"quorum is lost", "m1 behind=7\nm2 stopped\nm3\nm4 stopped\nm5 stopped", []string{
 			"critical quorum-lost m3: quorum is lost: of 5 voters too few reach each other. Left to recover from, the newest first: m3 (term 4, index 100000), m1 (term 4, index 99993). " +
-				"What the others had acknowledged and these have not received cannot be seen -> start the members that are down; before anything else, etcdha snapshot save FILE --emergency --endpoints=https://192.0.2.3:2379",
-			"warning member-down m2: *", "warning member-down m4: *", "warning member-down m5: *",
+				"What the others had acknowledged and these have not received cannot be seen -> 1. save what the survivors have, the newest first: etcdha snapshot save FILE --emergency --endpoints=https://192.0.2.3:2379\n" +
+				"2. start the members that are down\n3. if a majority is gone for good, etcdha restore from the newest backup (docs/command-line.md)",
+			"warning member-down m2: m2 does not answer: https://192.0.2.2:2379: connection refused -> start its etcd", "warning member-down m4: *", "warning member-down m5: *",
 		}},
-		{"no space", "m1 leader nospace\nm2\nm3", []string{
-			"critical alarm-nospace m1: the db of m1 has reached its quota: the cluster takes no writes -> compact, then etcdha member defrag, then etcdha alarm disarm; or raise --quota-backend-bytes first",
+		{"two voters", "m1 leader\nm2", []string{
+			"warning quorum-at-limit: the next failure costs quorum: 2 voters, 2 healthy, quorum 2: can lose none -> etcdha member add NAME --peer-urls=URL --wait 10m",
+		}},
+		{"two voters and one on its way", "m1 leader\nm2\nm3 learner never-started", []string{
+			"warning quorum-at-limit: the next failure costs quorum: 2 voters, 2 healthy, quorum 2: can lose none -> make a voter of the learner, or remove it and add another",
+			"notice never-started *",
+		}},
+		{"a name that a shell would take apart", "m1 leader\nm2\nm3\nm(4) learner", []string{
+			"notice learner-ready m(4): m(4) has caught up and does not vote yet -> etcdha member promote 'm(4)'",
+		}},
+		{"a member that is gone has left its alarm", "m1 leader\nm2\nm3\nx ghost id=beef corrupt", []string{
+			"critical alarm-corrupt beef: the CORRUPT alarm of beef, a member that is gone, still blocks everything -> etcdha alarm disarm",
+		}},
+		{"no space", "m1 leader nospace db=2GiB inuse=1.9GiB\nm2\nm3", []string{
+			"critical alarm-nospace m1: the db of m1 has reached its quota: the cluster takes no writes -> compact (etcdctl compact 90000; kube-apiserver does, every five minutes), then etcdha member defrag, then etcdha alarm disarm; or raise --quota-backend-bytes first",
+			"warning db-near-quota m1: *",
+		}},
+		{"space was made", "m1 leader nospace\nm2\nm3", []string{
+			"critical alarm-nospace m1: the db of m1 had reached its quota and has room again (24 MiB of 2.0 GiB): the cluster takes no writes until the alarm is ended -> etcdha alarm disarm",
 		}},
 		{"a corrupt member", "m1 leader\nm2 corrupt\nm3", []string{
-			"critical alarm-corrupt m2: m2 holds other data than the rest: the cluster serves no reads and no writes -> etcdha member replace m2 NEW --peer-urls=URL, then etcdha alarm disarm",
+			"critical alarm-corrupt m2: m2 holds other data than the rest: the cluster serves no reads and no writes -> stop it, then: etcdha member replace m2 NEW --peer-urls=URL; then etcdha alarm disarm",
 			"warning quorum-at-limit: *",
 		}},
 		{"a leader that only the others reach", "m1 leader unreachable\nm2\nm3", []string{
@@ -123,12 +141,12 @@ func TestFindings(t *testing.T) {
 		}},
 		{"clocks that may be right", "m1 leader clock=-900ms\nm2 clock=900ms\nm3", nil},
 		{"near the quota", "m1 leader db=1.9GiB inuse=1.8GiB\nm2 db=1.9GiB inuse=300MiB\nm3", []string{
-			"warning db-near-quota m1: the db of m1 has 1.9 GiB of a quota of 2.0 GiB, of which 1.8 GiB are in use -> see that old revisions are compacted*",
+			"warning db-near-quota m1: the db of m1 has 1.9 GiB of a quota of 2.0 GiB, of which 1.8 GiB are in use -> compact old revisions (etcdctl compact 90000; *",
 			"warning db-near-quota m2: the db of m2 has 1.9 GiB of a quota of 2.0 GiB, of which 300 MiB are in use -> etcdha member defrag",
 		}},
 		{"the quota of 3.5 is not known", "m1 leader version=3.5.35 db=1.9GiB inuse=1.8GiB\nm2\nm3", nil},
 		{"mostly free", "m1 leader db=900MiB inuse=200MiB\nm2 db=90MiB inuse=20MiB\nm3", []string{
-			"notice db-fragmented m1: the db of m1 has 900 MiB, of which 200 MiB are in use -> etcdha member defrag gives the rest back",
+			"notice db-fragmented m1: the db of m1 has 900 MiB, of which 200 MiB are in use -> etcdha member defrag",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -213,6 +231,7 @@ func TestHashes(t *testing.T) {
 	}{
 		{"agree", "m1 leader\nm2\nm3 stopped", nil},
 		{"differ", "m1 leader\nm2 corrupt id=beef\nm3\nm4 learner", []string{"critical hash-differs: members hold different data at revision 90000: m2 *"}},
+		{"one is behind", "m1 leader\nm2 behind=50000\nm3", []string{"notice hash-missing m2: m2 was not compared: it has not caught up with the leader"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cluster := membershiptest.New(t, c.cluster)
@@ -238,4 +257,29 @@ type asking struct {
 func (a *asking) Hash(ctx context.Context, endpoint string, revision int64) (membership.Hash, error) {
 	a.hashed = append(a.hashed, endpoint)
 	return a.Reader.Hash(ctx, endpoint, revision)
+}
+
+// What a member says of itself is told; that it has no leader is seen anyway.
+func TestMembersComplain(t *testing.T) {
+	o := lookFrom(t, membershiptest.New(t, "m1 leader\nm2\nm3 cut"))
+	o.Members[1].Status.Errors = []string{"etcdserver: the disk is slow"}
+	want := []string{"m2 says: etcdserver: the disk is slow"}
+	if got := texts(membership.Findings(o), "member-error"); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// The first line of what people read must not say less than is true.
+func TestSummaryWithoutALeader(t *testing.T) {
+	for cluster, want := range map[string]string{
+		"m1 leader\nm2\nm3":                      "3 voters, 3 healthy, quorum 2: can lose 1",
+		"m1\nm2 stopped\nm3 stopped":             "3 voters, 1 answers, quorum 2: quorum is lost, 1 more has to come back",
+		"m1\nm2 stopped\nm3 stopped\nm4 stopped": "4 voters, 1 answers, quorum 3: quorum is lost, 2 more have to come back",
+		"m1 cut\nm2 cut\nm3 stopped":             "3 voters, 2 answer, quorum 2: quorum is lost, for they have no leader",
+		"m1 leader unreachable\nm2\nm3":          "3 voters, 2 answer, quorum 2: there is quorum, but its leader does not answer here",
+	} {
+		if got := lookFrom(t, membershiptest.New(t, cluster)).Summary(); got != want {
+			t.Errorf("%q: %s, want %s", cluster, got, want)
+		}
+	}
 }

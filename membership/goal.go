@@ -2,6 +2,7 @@ package membership
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +35,24 @@ func (o *Observation) named(who string) (*Member, error) {
 		}
 	}
 	return nil, fail.WithHint(fail.Usagef("no member %q", who), "there are %s", o.labels())
+}
+
+// absent is a note that nobody has that name or id.
+func (o *Observation) absent(who string) []string {
+	if _, err := o.named(who); err == nil || !o.HasQuorum || o.count(func(m *Member) bool { return m.Name == who }) > 0 {
+		return nil
+	}
+	what := "name"
+	if isID(who) {
+		what = "id"
+	}
+	return []string{fmt.Sprintf("no member has the %s %s (already removed?); there are %s", what, who, o.labels())}
+}
+
+// dead tells whether the member serves nobody, nor will by itself: it does not
+// answer at all, or what it holds is corrupt. One that is behind is neither.
+func (o *Observation) dead(m *Member) bool {
+	return m.Status == nil || slices.Contains(m.Alarms, Corrupt)
 }
 
 // labels are the members in words: what can be typed to name them.

@@ -42,8 +42,12 @@ func (a addition) next(o *Observation) (Step, bool, error) {
 // name, and then nobody could tell the two apart.
 func (a addition) check(o *Observation) error {
 	if m := o.find(func(m *Member) bool { return m.Name == a.name }); m != nil {
-		return fail.WithHint(fail.Usagef("member %s is there already, with other peer URLs", a.name),
-			"etcdha member replace %s %s --peer-urls=%s, or member update", a.name, a.name, strings.Join(a.peerURLs, ","))
+		err := fail.Usagef("member %s is there already, with other peer URLs", a.name)
+		name, urls := shellQuote(a.name), shellQuote(strings.Join(a.peerURLs, ","))
+		if o.dead(m) {
+			return fail.WithHint(err, "etcdha member replace %[1]s %[1]s --peer-urls=%[2]s", name, urls)
+		}
+		return fail.WithHint(err, "if it is to move there: etcdha member update %s --peer-urls=%s; else give the new member another name", name, urls)
 	}
 	return o.checkFree(a.peerURLs, nil)
 }

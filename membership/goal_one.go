@@ -41,8 +41,8 @@ func gone(who string) error {
 	return fail.Usagef("member %s is not there any more: somebody else has removed it", who)
 }
 
-// Remove is that there is no such member. An id that nobody has is reached; a
-// name that nobody has is an error, for it may be a typing error.
+// Remove is that there is no such member. An id that nobody has is reached, with a
+// note ([Notes]); a name that nobody has is an error, for it may be a typing error.
 func Remove(member string) Goal { return goal{removal{who: member}} }
 
 type removal struct {
@@ -62,6 +62,13 @@ func (r removal) settle(o *Observation) (decider, error) {
 		r.id = m.ID
 	}
 	return r, nil
+}
+
+func (r removal) notes(o *Observation) []string {
+	if r.id != 0 {
+		return nil
+	}
+	return o.absent(r.who)
 }
 
 func (r removal) next(o *Observation) (Step, bool, error) {

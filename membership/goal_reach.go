@@ -25,6 +25,9 @@ func (r reach) settle(*Observation) (decider, error) { return r, r.target.check(
 // next tries the kinds of steps in the order in which they are best.
 func (r reach) next(o *Observation) (Step, bool, error) {
 	v := r.view(o)
+	if err := v.checkNames(); err != nil {
+		return Step{}, false, err
+	}
 	for _, kind := range []func() (Step, bool, error){
 		v.removeDead, v.removeLearner, v.bringLearner, v.addVoter, v.update, v.removeVoter, v.addLearner,
 	} {
@@ -33,6 +36,11 @@ func (r reach) next(o *Observation) (Step, bool, error) {
 		}
 	}
 	return Step{}, false, nil
+}
+
+// keeps tells whether the target has a member of that name.
+func (r reach) keeps(m quorum.Member) bool {
+	return slices.ContainsFunc(r.target.Members, func(t TargetMember) bool { return t.Name == m.Name })
 }
 
 // view is an observation beside the target.
@@ -67,12 +75,30 @@ func (v *view) memberFor(t *TargetMember) *Member {
 	return v.find(func(m *Member) bool { return v.wanted[m.ID] == t })
 }
 
+// checkNames refuses to call a member that runs something else.
+func (v *view) checkNames() error {
+	m := v.find(func(m *Member) bool { return v.misnamed(m) && !v.dead(m) })
+	if m == nil {
+		return nil
+	}
+	return fail.WithHint(fail.Usagef("the target calls member %s %s", m.Name, v.wanted[m.ID].Name),
+		"an etcd has the name that it was started with: name it so in the target, give %s other peer URLs, or stop the etcd of %s to have it replaced", v.wanted[m.ID].Name, m.Name)
+}
+
+// misnamed tells whether the target has another name for the member that has these
+// peer URLs: it means another member on the same host.
+func (v *view) misnamed(m *Member) bool {
+	t := v.wanted[m.ID]
+	return t != nil && m.Name != "" && m.Name != t.Name
+}
+
 // goes tells whether the member has to be removed, be it to come again: a voter
-// cannot become a learner, and a member that does not run cannot be told other URLs.
+// cannot become a learner, nor one name another, and a member that does not run
+// cannot be told other URLs.
 func (v *view) goes(m *Member) bool {
 	t := v.wanted[m.ID]
 	switch {
-	case t == nil, t.Learner && !m.Learner:
+	case t == nil, t.Learner && !m.Learner, v.misnamed(m):
 		return true
 	case sameURLs(m.PeerURLs, t.PeerURLs):
 		return false
@@ -98,6 +124,8 @@ func (v *view) comesAgain(m *Member, t *TargetMember) bool {
 	return !risky(o, newMember(t.Name, t.PeerURLs))
 }
 
+// risky tells whether quorum or a bug refuses a step. That an alarm does is no
+// reason to go another way: it ends.
 func risky(o *Observation, s Step) bool {
 	p := judge(o, s)
 	return p.Refusal != nil || p.Hazard != nil
@@ -157,10 +185,6 @@ func (v *view) add(learner bool) (Step, bool, error) {
 	t := v.missing(learner)
 	if t == nil {
 		return Step{}, false, nil
-	}
-	if m := v.find(func(m *Member) bool { return m.Name == t.Name }); m != nil {
-		return Step{}, false, fail.WithHint(fail.Usagef("the target calls another member %s than the cluster does", t.Name),
-			"member %s is %s in the target: an etcd has the name that it was started with", m.Name, v.wanted[m.ID].Name)
 	}
 	return newMember(t.Name, t.PeerURLs), true, v.checkFree(t.PeerURLs, nil)
 }

@@ -114,8 +114,16 @@ func TestReach(t *testing.T) {
 		},
 		{name: "what is down stays what it is", cluster: "m1 leader\nm2\nm3 stopped", goal: reach(t, "m1 1, m2 2, m3 3")},
 		{
+			name: "a dead one has made room for another", cluster: "m1 leader\nm2\nm3 stopped", goal: reach(t, "m1 1, m2 2, m4 3"),
+			want: "remove m3, add m4, heal m4, promote m4",
+		},
+		{
+			name: "a live one is called otherwise", cluster: "m1 leader\nm2\nm3", goal: reach(t, "m1 1, m2 2, m4 3"),
+			wantErr: "the target calls member m3 m4 | an etcd has the name that it was started with: name it so in the target, give m4 other peer URLs, or stop the etcd of m3 to have it replaced",
+		},
+		{
 			name: "names that the cluster has otherwise", cluster: threeVoters, goal: reach(t, "m1 1, m2 3, m3 9"),
-			wantErr: "the target calls another member m3 than the cluster does | member m3 is m2 in the target: an etcd has the name that it was started with",
+			wantErr: "the target calls member m3 m2 | an etcd has the name that it was started with: name it so in the target, give m2 other peer URLs, or stop the etcd of m3 to have it replaced",
 		},
 	})
 }

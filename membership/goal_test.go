@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/membership"
@@ -89,7 +90,11 @@ func TestAdd(t *testing.T) {
 		},
 		{
 			name: "its name is taken", cluster: threeVoters, goal: membership.Add("m2", []string{url(4)}, false),
-			wantErr: "member m2 is there already, with other peer URLs | etcdha member replace m2 m2 --peer-urls=https://192.0.2.4:2380, or member update",
+			wantErr: "member m2 is there already, with other peer URLs | if it is to move there: etcdha member update m2 --peer-urls=https://192.0.2.4:2380; else give the new member another name",
+		},
+		{
+			name: "its name is that of a dead one", cluster: "m1 leader\nm2 stopped\nm3", goal: membership.Add("m2", []string{url(4)}, false),
+			wantErr: "member m2 is there already, with other peer URLs | etcdha member replace m2 m2 --peer-urls=https://192.0.2.4:2380",
 		},
 		{
 			name: "no name", cluster: threeVoters, goal: membership.Add("", []string{url(4)}, false),
@@ -159,110 +164,38 @@ func TestTheHealthiestVoterLeads(t *testing.T) {
 	}
 }
 
-func TestReplace(t *testing.T) {
-	all(t, []situation{
-		{
-			name: "a dead one goes first", cluster: "m1 leader\nm2\nm3 stopped",
-			goal: membership.Replace("m3", "m4", []string{url(4)}), want: "remove m3, add m4, heal m4, promote m4",
-		},
-		{
-			name: "a live one goes last", cluster: threeVoters,
-			goal: membership.Replace("m3", "m4", []string{url(4)}), want: "add m4, heal m4, promote m4, remove m3",
-		},
-		{
-			name: "the leader", cluster: threeVoters,
-			goal: membership.Replace("m1", "m4", []string{url(4)}), want: "add m4, heal m4, promote m4, move-leader m2, remove m1",
-		},
-		{
-			name: "one with corrupt data does not function", cluster: "m1 leader\nm2\nm3 corrupt",
-			goal: membership.Replace("m3", "m4", []string{url(4)}), want: "remove m3, add m4, heal m4, promote m4",
-		},
-		{
-			name: "a leader with corrupt data", cluster: "m1 leader corrupt\nm2\nm3",
-			goal: membership.Replace("m1", "m4", []string{url(4)}), want: "move-leader m2, remove m1, add m4, heal m4, promote m4",
-		},
-		{
-			name: "a dead disk, on the same host", cluster: "m1 leader\nm2\nm3 stopped",
-			goal: membership.Replace("m3", "m3", nil), want: "remove m3, add m3, heal m3, promote m3",
-		},
-		{
-			name: "a dead disk, with its URL", cluster: "m1 leader\nm2\nm3 stopped",
-			goal: membership.Replace("m3", "m3", []string{url(3)}), want: "remove m3, add m3, heal m3, promote m3",
-		},
-		{
-			name: "a new name on the same host", cluster: "m1 leader\nm2\nm3 stopped",
-			goal: membership.Replace("m3", "m4", nil), want: "remove m3, add m4, heal m4, promote m4",
-		},
-		{
-			name: "by id", cluster: "m1 leader\nm2\nm3 stopped id=deadbeef00000003",
-			goal: membership.Replace("deadbeef00000003", "m3", nil), want: "remove m3, add m3, heal m3, promote m3",
-		},
-		{name: "what is healthy and the same", cluster: threeVoters, goal: membership.Replace("m3", "m3", []string{url(3)})},
-		{
-			name: "one that never started", cluster: "m1 leader\nm2\nm3\nm4 learner never-started id=deadbeef00000004",
-			goal: membership.Replace("deadbeef00000004", "m5", []string{url(5)}), want: "remove deadbeef00000004, add m5, heal m5, promote m5",
-		},
-		{
-			name: "a live one in its place", cluster: threeVoters, goal: membership.Replace("m3", "m4", nil),
-			wantErr: "member m3 runs at the peer URLs that the new member is to have | give the new member --peer-urls of its own, or stop the old one first",
-		},
-		{
-			name: "a live one by one of its name", cluster: threeVoters, goal: membership.Replace("m3", "m3", []string{url(4)}),
-			wantErr: "member m3 is there already, at https://192.0.2.3:2380 | give the new member another name, or stop the old one first",
-		},
-		{
-			name: "by a name that somebody has", cluster: threeVoters, goal: membership.Replace("m3", "m2", []string{url(4)}),
-			wantErr: "member m2 is there already, at https://192.0.2.2:2380 | give the new member another name, or stop the old one first",
-		},
-		{
-			name: "a typing error", cluster: threeVoters, goal: membership.Replace("m33", "m4", nil),
-			wantErr: `no member "m33" | there are m1, m2, m3; if it has been removed already, give the new member's --peer-urls`,
-		},
-	})
-}
-
-func TestReplaceGoesOn(t *testing.T) {
-	all(t, []situation{
-		{
-			name: "the old one is gone", cluster: "m1 leader\nm2",
-			goal: membership.Replace("m3", "m4", []string{url(4)}), want: "add m4, heal m4, promote m4",
-		},
-		{
-			name: "the new one has not started", cluster: "m1 leader\nm2\nm4 learner never-started peer=" + url(4),
-			goal: membership.Replace("m3", "m4", []string{url(4)}), want: "heal m4, promote m4",
-		},
-		{
-			name: "the new one has not started, on the old host", cluster: "m1 leader\nm2\nm3 learner never-started",
-			goal: membership.Replace("m3", "m3", nil), want: "heal m3, promote m3",
-		},
-		{
-			name: "the new one catches up, on the old host", cluster: "m1 leader\nm2\nm3 learner lagging",
-			goal: membership.Replace("m3", "m3", nil), want: "heal m3, promote m3",
-		},
-		{
-			name: "the new one has caught up, on the old host", cluster: "m1 leader\nm2\nm3 learner",
-			goal: membership.Replace("m3", "m3", []string{url(3)}), want: "promote m3",
-		},
-		{
-			name: "both are there", cluster: threeVoters + "\nm4 learner",
-			goal: membership.Replace("m3", "m4", []string{url(4)}), want: "promote m4, remove m3",
-		},
-		{
-			name: "the old one has died meanwhile", cluster: "m1 leader\nm2\nm3 stopped\nm4 learner lagging",
-			goal: membership.Replace("m3", "m4", []string{url(4)}), want: "remove m3, heal m4, promote m4",
-		},
-		{
-			name: "both are there, of one name", cluster: "m1 leader\nm2\nm3 stopped\nm3 learner never-started peer=" + url(4),
-			goal: membership.Replace("m3", "m3", []string{url(4)}), want: "remove m3, heal m3, promote m3",
-		},
-		{name: "it is done", cluster: "m1 leader\nm2\nm4 peer=" + url(4), goal: membership.Replace("m3", "m4", []string{url(4)})},
-		{name: "it is done, as far as the name says", cluster: "m1 leader\nm2\nm4", goal: membership.Replace("m3", "m4", nil)},
-		{
-			name: "the new URLs are another member's", cluster: "m1 leader\nm2\nm3\nm5 peer=" + url(4),
-			goal:    membership.Replace("m3", "m4", []string{url(4)}),
-			wantErr: "peer URL https://192.0.2.4:2380 belongs to member m5 | replace that member, or give the new one another host or port",
-		},
-	})
+// What is not there needs no removal, which people should know: the id may be a typing
+// error.
+func TestNotesOnWhoIsNotThere(t *testing.T) {
+	const absent = "no member has the id deadbeef00000009 (already removed?); there are m1, m2, m3"
+	for _, s := range []struct {
+		goal membership.Goal
+		want []string
+	}{
+		{membership.Remove("deadbeef00000009"), []string{absent}},
+		{membership.Remove("m3"), nil},
+		{membership.Replace("deadbeef00000009", "m4", []string{url(4)}), []string{absent}},
+		{membership.Replace("m9", "m4", []string{url(4)}), []string{"no member has the name m9 (already removed?); there are m1, m2, m3"}},
+		{membership.Replace("m9", "m3", []string{url(3)}), nil}, // it is done
+		{membership.Replace("m3", "m4", []string{url(4)}), nil},
+		{membership.Add("m4", []string{url(4)}, true), nil},
+	} {
+		c := membershiptest.New(t, threeVoters)
+		if got := membership.Notes(s.goal, observe(t, c)); !slices.Equal(got, s.want) {
+			t.Errorf("notes %q, want %q", got, s.want)
+		}
+		c.StartsAfter = time.Second
+		op := newOperator(c, c)
+		if _, err := op.Run(t.Context(), s.goal); err != nil {
+			t.Error(err)
+		}
+		for _, note := range s.want {
+			told := strings.Count(strings.Join(op.story, "\n"), "warning: "+note)
+			if len(op.story) > 0 && told != 1 { // a goal that is reached tells no story
+				t.Errorf("the note is told %d times; the story is %q", told, op.story)
+			}
+		}
+	}
 }
 
 // A goal that is made of what it saw first means the same member ever after.

@@ -33,6 +33,7 @@ type Observation struct {
 	Lists     []List    // of every member that answered
 	Alarms    []Alarm   // also of members that are gone
 	Foreign   []Foreign // what answered for another cluster
+	Conflict  string    // why it cannot be known which list is the cluster's, so that nothing may be changed; "" if it can
 }
 
 // Foreign is an endpoint of another cluster than the observed one.

@@ -14,6 +14,7 @@ import (
 // ObserveOptions say where to look.
 type ObserveOptions struct {
 	Endpoints []string          // client URLs to begin with
+	ClusterID uint64            // the cluster to look at; 0: that of the first endpoint that answers
 	Zones     map[string]string // zone by name of member
 	Timeout   time.Duration     // for each answer, and for catching up; default AnswerTimeout
 	Now       func() time.Time
@@ -27,13 +28,15 @@ type ObserveOptions struct {
 // pollInterval is short beside the time that a member has to catch up.
 const pollInterval = 100 * time.Millisecond
 
-// Observe looks at the cluster of the first endpoint that answers: at every
-// member of the member lists, and at what else answers at the endpoints. It
+// Observe looks at the cluster with that id, or at that of the first endpoint
+// that answers: at every member of the member lists, and at what else answers at
+// the endpoints. It
 // needs no quorum. Nothing is averaged: the list is the cluster's own, read
 // linearizably, or without quorum that of the member that is furthest ahead;
 // all lists are in the observation.
 //
-// It is an error if no endpoint answers or no member gives a list.
+// It is an error if no endpoint answers or no member gives a list, and an unsafe
+// one if only other clusters than the wanted one answer.
 func Observe(ctx context.Context, r Reader, o ObserveOptions) (*Observation, error) {
 	if o.Timeout == 0 {
 		o.Timeout = AnswerTimeout
@@ -67,7 +70,7 @@ func (l *look) observe(ctx context.Context) (*Observation, error) {
 		}
 		return nil, errors.Join(errs...)
 	}
-	o := &Observation{At: at, ClusterID: l.clusterID, HasQuorum: linearizable, Foreign: l.foreign}
+	o := &Observation{At: at, ClusterID: l.clusterID, HasQuorum: linearizable, Foreign: l.foreign, Conflict: l.conflict()}
 	if linearizable {
 		o.Leader, o.Committed = l.waitCaughtUp(ctx, list)
 	}
@@ -75,18 +78,32 @@ func (l *look) observe(ctx context.Context) (*Observation, error) {
 		if a.list != nil {
 			o.Lists = append(o.Lists, *a.list)
 		}
-		if a.status != nil {
-			o.Alarms = append(o.Alarms, a.status.Alarms...)
-		}
 	}
-	slices.SortFunc(o.Alarms, compareAlarms)
-	o.Alarms = slices.Compact(o.Alarms)
+	o.Alarms = l.alarms(o.Leader, list)
 	for _, listed := range list.Members {
 		o.Members = append(o.Members, l.member(listed, o))
 	}
 	l.addGhosts(o)
 	l.lookUpHosts(ctx, o)
 	return o, nil
+}
+
+// alarms are those that the leader knows, or who has caught up with it: a member
+// that is behind, or that was removed, tells of alarms that ended long ago. Without a
+// leader that answers, they are those of any member.
+func (l *look) alarms(leader quorum.ID, list *List) []Alarm {
+	var alarms []Alarm
+	for _, a := range l.answers {
+		current := a.caughtUp || a.id == leader
+		if leader == 0 {
+			current = slices.ContainsFunc(list.Members, func(m Listed) bool { return m.ID == a.id })
+		}
+		if current && a.status != nil {
+			alarms = append(alarms, a.status.Alarms...)
+		}
+	}
+	slices.SortFunc(alarms, compareAlarms)
+	return slices.Compact(alarms)
 }
 
 func compareAlarms(a, b Alarm) int {

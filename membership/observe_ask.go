@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/membership/quorum"
 )
 
@@ -91,6 +92,7 @@ func (l *look) refresh(ctx context.Context, a *answer) {
 func (l *look) askSeeds(ctx context.Context) error {
 	answers := l.ask(ctx, l.options.Endpoints)
 	var errs []error
+	l.clusterID = l.options.ClusterID
 	for _, a := range answers {
 		if a.err == nil && l.clusterID == 0 {
 			l.clusterID = a.status.ClusterID
@@ -100,11 +102,16 @@ func (l *look) askSeeds(ctx context.Context) error {
 	if len(answers) == 0 {
 		return errors.New("no endpoints")
 	}
-	if l.clusterID == 0 {
-		return errors.Join(errs...)
-	}
 	l.keep(answers)
-	return nil
+	switch {
+	case len(l.answers) > 0:
+		return nil
+	case len(l.foreign) > 0:
+		f := l.foreign[0]
+		return fail.WithHint(fail.Unsafef("%s is of another cluster, %x, and nobody of %x answers", f.Endpoint, f.ClusterID, l.clusterID),
+			"an etcd that began a cluster of its own has to be stopped; give the endpoints of members that run")
+	}
+	return errors.Join(errs...)
 }
 
 // keep keeps what belongs to the cluster, one answer for each member.
@@ -176,64 +183,6 @@ func (l *look) whySilent(listed Listed) error {
 		}
 	}
 	return errNeverStarted
-}
-
-// chooseList tries every voter's way to the leader. The list is the leader's if
-// it has one, else the first that was read linearizably; without quorum it is
-// that of the member with the newest raft log.
-func (l *look) chooseList(ctx context.Context) (list *List, linearizable bool) {
-	var voters []*answer
-	var newest *answer
-	for _, a := range l.answers {
-		if a.list == nil {
-			continue
-		}
-		voters = append(voters, a)
-		if newest == nil || newer(a.status, newest.status) {
-			newest = a
-		}
-	}
-	l.linearize(ctx, slices.Clone(voters))
-	for _, a := range voters {
-		if a.linear != nil && (list == nil || a.status.Leader == a.id) {
-			list = a.linear
-		}
-	}
-	if list != nil {
-		return list, true
-	}
-	if newest != nil {
-		list = newest.list
-	}
-	return list, false
-}
-
-// linearize reads the cluster's list through each member. What fails before its
-// time is over is tried again: an election makes such requests fail at once.
-func (l *look) linearize(ctx context.Context, voters []*answer) {
-	deadline := l.options.Now().Add(l.options.Timeout)
-	for len(voters) > 0 {
-		l.each(ctx, voters, func(ctx context.Context, a *answer) {
-			list, err := l.r.Members(ctx, a.endpoint, true)
-			if a.cutOff = err; err == nil {
-				a.linear = &list
-			}
-		})
-		voters = slices.DeleteFunc(voters, func(a *answer) bool {
-			return a.cutOff == nil || errors.Is(a.cutOff, context.DeadlineExceeded)
-		})
-		if !l.options.Now().Before(deadline) || len(voters) > 0 && l.options.Sleep(ctx, pollInterval) != nil {
-			return
-		}
-	}
-}
-
-// newer tells whether a has the newer raft log.
-func newer(a, b *Status) bool {
-	if a.RaftTerm != b.RaftTerm {
-		return a.RaftTerm > b.RaftTerm
-	}
-	return a.RaftIndex > b.RaftIndex
 }
 
 // lookUpHosts finds the hosts of client URLs that have no address.

@@ -8,19 +8,16 @@ import (
 )
 
 // AgreeHash compares what the members hold, at one revision that all of them
-// have. Each is asked for itself and the leader last, since a member applies
+// have: those that have caught up, or without a leader all that answer. One that is
+// behind could have the others hash a revision that they have compacted. Each is asked for itself and the leader last, since a member applies
 // nothing while it computes. Only hashes of the same compaction are compared;
 // a member that cannot be compared, a learner for one, is a notice.
 //
 // It is an error if no member gives a hash.
 func AgreeHash(ctx context.Context, r Reader, o *Observation) ([]Finding, error) {
-	var members []*Member
+	members, found := toCompare(o)
 	var revision int64
-	for _, m := range o.listed() {
-		if m.Status == nil || m.Learner {
-			continue
-		}
-		members = append(members, m)
+	for _, m := range members {
 		if revision == 0 || m.Status.Revision < revision {
 			revision = m.Status.Revision
 		}
@@ -28,7 +25,6 @@ func AgreeHash(ctx context.Context, r Reader, o *Observation) ([]Finding, error)
 	slices.SortStableFunc(members, func(a, b *Member) int { return rankLeader(o, a) - rankLeader(o, b) })
 
 	hashes := make(map[Hash][]string) // by hash, who has it
-	var found []Finding
 	var first error
 	for _, m := range members {
 		h, err := r.Hash(ctx, m.Endpoint, revision)
@@ -49,6 +45,22 @@ func AgreeHash(ctx context.Context, r Reader, o *Observation) ([]Finding, error)
 		return nil, fmt.Errorf("compare hashes: %w", first)
 	}
 	return append(compareHashes(hashes), found...), nil
+}
+
+// toCompare are the voters whose contents should be the same now, and a finding
+// for each other one.
+func toCompare(o *Observation) (members []*Member, others []Finding) {
+	for _, m := range o.listed() {
+		switch {
+		case m.Status == nil || m.Learner:
+		case o.Leader != 0 && (!o.follows(m) || !m.CaughtUp):
+			others = append(others, Finding{Severity: Notice, Code: "hash-missing", Member: m.Label(),
+				Text: fmt.Sprintf("%s was not compared: it has not caught up with the leader", m.Label())})
+		default:
+			members = append(members, m)
+		}
+	}
+	return members, others
 }
 
 // rankLeader puts the leader last.

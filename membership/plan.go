@@ -25,6 +25,8 @@ type Planned struct {
 	Hazard                *Hazard         // which bug of the versions in play it would meet; nil if none
 	NoLock                error           // why nobody can be kept out meanwhile, where that matters; nil if it can be done
 	Warnings              []string        // what it costs, though it is safe
+
+	keeps func(quorum.Member) bool // whom the goal wants to stay; nil: nobody
 }
 
 // Refused is why the step must not be taken, or nil.
@@ -73,15 +75,19 @@ func judge(o *Observation, s Step) Planned {
 	if hazard, ok := errors.AsType[*Hazard](CheckVersions(o, s)); ok {
 		p.Hazard = hazard
 	}
-	if len(o.Alarms) > 0 && state.NeedsLock(s.Step) {
-		p.NoLock = noLock(s)
+	if len(o.Alarms) > 0 {
+		p.NoLock = noLock(o, s)
 	}
 	return p
 }
 
-// noLock is for a step that is only safe while nobody else acts. An alarm, be
-// it NOSPACE or CORRUPT, keeps etcd from giving leases, and so from locks.
-func noLock(s Step) error {
+// noLock refuses a step that is only safe while nobody else acts. An alarm, be
+// it NOSPACE or CORRUPT, keeps etcd from giving leases, and so from locks. It is no
+// reason to refuse other steps: they may be its cure.
+func noLock(o *Observation, s Step) error {
+	if !o.State().NeedsLock(s.Step) {
+		return nil
+	}
 	return fmt.Errorf("%s: an alarm is on, so that etcd cannot keep other operators out meanwhile", s)
 }
 
@@ -128,6 +134,26 @@ func (g goal) Steps(o *Observation) ([]Step, error) {
 func (g goal) settled(o *Observation) (Goal, error) {
 	d, err := g.settle(o)
 	return goal{d}, err
+}
+
+// Notes say what people should know about a goal, in what was observed before its
+// first step, though it does not keep the goal from being reached: that the member
+// to take out is not there.
+func Notes(g Goal, o *Observation) []string {
+	if known, ok := g.(goal); ok {
+		if d, ok := known.decider.(interface {
+			notes(*Observation) []string
+		}); ok {
+			return d.notes(o)
+		}
+	}
+	return nil
+}
+
+// keeps tells whether the goal wants a member that is there to stay.
+func (g goal) keeps(m quorum.Member) bool {
+	d, ok := g.decider.(interface{ keeps(quorum.Member) bool })
+	return ok && d.keeps(m)
 }
 
 // giveUp is what to take back if a new member does not come in time.

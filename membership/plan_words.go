@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/etcdha/etcdha/internal/fail"
@@ -26,7 +27,7 @@ func (p Planned) Remedy() string {
 	case p.Refusal != nil && len(p.Refusal.Remedy) > 0:
 		var words []string
 		for _, s := range p.Refusal.Remedy {
-			words = append(words, inWords(s, p.Refusal.State))
+			words = append(words, p.inWords(s))
 		}
 		return "first: " + strings.Join(words, "; then ")
 	case p.Refusal != nil:
@@ -39,11 +40,11 @@ func (p Planned) Remedy() string {
 	return ""
 }
 
-func inWords(s quorum.Step, state quorum.State) string {
-	m, there := state.Member(s.ID)
+func (p Planned) inWords(s quorum.Step) string {
+	m, there := p.Refusal.State.Member(s.ID)
 	name := s.ID.String()
 	if m.Name != "" {
-		name = m.Name
+		name = shellQuote(m.Name)
 	}
 	switch {
 	case s.Kind == quorum.AddLearner:
@@ -54,8 +55,23 @@ func inWords(s quorum.Step, state quorum.State) string {
 		return "let it run and catch up"
 	case !there:
 		return string(s.Kind) + " it"
+	case s.Kind == quorum.Remove && !m.Learner && !m.Corrupt && !m.Able():
+		return p.backOrOut(m, name)
 	}
 	return "etcdha member " + string(s.Kind) + " " + name
+}
+
+// backOrOut is for a voter in whose way a step is. It may only be rebooting: to
+// remove it would throw away what it holds.
+func (p Planned) backOrOut(m quorum.Member, name string) string {
+	back := "start " + name
+	if m.Answers {
+		back = "let " + name + " catch up"
+	}
+	if p.keeps != nil && p.keeps(m) {
+		return back + ", or take it out of the target"
+	}
+	return back + "; if it is gone for good: etcdha member remove " + name
 }
 
 // warnings are what a step costs although it is safe. How many voters there
@@ -65,6 +81,10 @@ func warnings(p Planned, last bool) []string {
 	var out []string
 	if cost := p.After.EvenCost(); last && cost != "" && p.After.Voters != p.Before.Voters {
 		out = append(out, cost)
+	}
+	if p.Step.Kind == quorum.Update {
+		out = append(out, fmt.Sprintf("whether the others reach it there is not tried: restart the etcd of %s with --listen-peer-urls and --initial-advertise-peer-urls for %s, and then look: etcdha member status",
+			p.Step.Name, strings.Join(p.Step.PeerURLs, ",")))
 	}
 	return out
 }

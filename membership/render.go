@@ -127,22 +127,25 @@ func (n StartedMember) Aside() string {
 	return n.OldID.String()
 }
 
-// moveAside are the lines that come before the first start.
-func (n StartedMember) moveAside() []string {
+// beforeStart says what has to be done once, before the first start. An old etcd
+// that something goes on to start would find the directory empty.
+const beforeStart = `# Once, before the first start, where an old member ran on this host: take its
+# unit or manifest away. Started again without its data, it would begin a cluster
+# of its own.
+#   systemctl disable --now etcd
+#   mv /etc/kubernetes/manifests/etcd.yaml /etc/kubernetes/etcd.yaml.old
+# The old member cannot be the new one. Its data is moved aside and not deleted.
+`
+
+// moveAside is the command for that. What lies at the new name already was moved
+// before, and then what is there now is the new member's.
+func (n StartedMember) moveAside() string {
 	member := n.DataDir + "/member"
-	return []string{
-		"# Once, before the first start: an old member of this host cannot be the new",
-		"# one. Its data is moved aside and not deleted.",
-		fmt.Sprintf("[ ! -e %[1]s ] || mv %[1]s %s", shellQuote(member), shellQuote(member+"."+n.Aside())),
-	}
+	return fmt.Sprintf("[ ! -e %[1]s ] || [ -e %[2]s ] || mv %[1]s %[2]s\n", shellQuote(member), shellQuote(member+"."+n.Aside()))
 }
 
-// commented are those lines where a file can hold no commands.
-func (n StartedMember) commented() string {
-	lines := n.moveAside()
-	lines[2] = "#   " + lines[2]
-	return strings.Join(lines, "\n") + "\n"
-}
+// commented is all of it where a file can hold no commands.
+func (n StartedMember) commented() string { return beforeStart + "#   " + n.moveAside() }
 
 // commandLine is for a shell.
 func (n StartedMember) commandLine() string {
@@ -150,7 +153,7 @@ func (n StartedMember) commandLine() string {
 	for _, f := range n.flags() {
 		words = append(words, shellQuote("--"+f.name+"="+f.value))
 	}
-	return strings.Join(n.moveAside(), "\n") + "\n\n" + strings.Join(words, " \\\n  ") + "\n"
+	return beforeStart + n.moveAside() + "\n" + strings.Join(words, " \\\n  ") + "\n"
 }
 
 // unit is a systemd unit.

@@ -36,9 +36,13 @@ ETCD_INITIAL_CLUSTER_STATE="existing"
 }
 
 func TestRenderFlags(t *testing.T) {
-	const want = `# Once, before the first start: an old member of this host cannot be the new
-# one. Its data is moved aside and not deleted.
-[ ! -e /var/lib/etcd/member ] || mv /var/lib/etcd/member /var/lib/etcd/member.before-deadbeef00000004
+	const want = `# Once, before the first start, where an old member ran on this host: take its
+# unit or manifest away. Started again without its data, it would begin a cluster
+# of its own.
+#   systemctl disable --now etcd
+#   mv /etc/kubernetes/manifests/etcd.yaml /etc/kubernetes/etcd.yaml.old
+# The old member cannot be the new one. Its data is moved aside and not deleted.
+[ ! -e /var/lib/etcd/member ] || [ -e /var/lib/etcd/member.before-deadbeef00000004 ] || mv /var/lib/etcd/member /var/lib/etcd/member.before-deadbeef00000004
 
 etcd \
   --name=m4 \
@@ -82,7 +86,7 @@ func TestAShellReadsTheCommandLineAsItIsMeant(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second time there is nothing to move
+	for i := range 2 { // the second time, what is there is the new member's
 		out, err := exec.Command("sh", "-euc", "etcd() { printf '%s\\n' \"$@\"; }\n"+text).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %s\n%s", err, out, text)
@@ -93,9 +97,18 @@ func TestAShellReadsTheCommandLineAsItIsMeant(t *testing.T) {
 				t.Errorf("no %s in\n%s", want, out)
 			}
 		}
+		if i > 0 {
+			break
+		}
+		if err := os.MkdirAll(filepath.Join(n.DataDir, "member", "new"), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if _, err := os.Stat(filepath.Join(n.DataDir, "member.abc", "snap")); err != nil {
 		t.Errorf("the old member was not moved aside: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(n.DataDir, "member", "new")); err != nil {
+		t.Errorf("the new member was moved as well: %v", err)
 	}
 }
 
@@ -166,7 +179,7 @@ func TestRenderStaticPod(t *testing.T) {
 				t.Errorf("volume %+v", v)
 			}
 		}
-		if !strings.Contains(text, "#   [ ! -e /var/lib/etcd/member ] || mv /var/lib/etcd/member /var/lib/etcd/member.before-deadbeef00000004\n") {
+		if !strings.Contains(text, "#   [ ! -e /var/lib/etcd/member ] || [ -e /var/lib/etcd/member.before-deadbeef00000004 ] || mv /var/lib/etcd/member /var/lib/etcd/member.before-deadbeef00000004\n") {
 			t.Errorf("nothing is moved aside:\n%s", text)
 		}
 	}
@@ -179,7 +192,7 @@ func TestRenderSystemd(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"#   [ ! -e /var/lib/etcd/member ] || mv /var/lib/etcd/member /var/lib/etcd/member.before-deadbeef00000004\n",
+		"#   [ ! -e /var/lib/etcd/member ] || [ -e /var/lib/etcd/member.before-deadbeef00000004 ] || mv /var/lib/etcd/member /var/lib/etcd/member.before-deadbeef00000004\n",
 		"\n[Service]\nType=notify\nExecStart=/usr/local/bin/etcd \\\n",
 		`  "--name=it's $$(HOME) \"$${x}\" %%n \\ # & ; * {}: é" ` + "\\\n",
 		"  --initial-cluster-state=existing \\\n",

@@ -117,7 +117,11 @@ func (c Count) EvenCost() string {
 	if c.Voters == 0 || c.Voters%2 != 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d voters survive no more failures than %d", c.Voters, c.Voters-1)
+	spare := "none"
+	if n := c.Voters - Majority(c.Voters); n > 0 {
+		spare = fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%d voters can lose %s, no more than %s can", c.Voters, spare, plural(c.Voters-1, "voter"))
 }
 
 func plural(n int, noun string) string {

@@ -68,6 +68,9 @@ func (r *Refusal) why() string {
 	switch r.Reason {
 	case NoQuorum:
 		c := r.State.Count()
+		if r.State.Leader == 0 && c.Able+c.Corrupt == 0 { // the others may see one, and have quorum
+			return fmt.Sprintf("no leader answers, so that none of %s is known to take part, quorum is %d", plural(c.Voters, "voter"), c.Quorum())
+		}
 		return fmt.Sprintf("quorum is lost: %d of %s %s, quorum is %d", c.Able+c.Corrupt, plural(c.Voters, "voter"), takePart(c), c.Quorum())
 	case PendingMember:
 		if len(r.Members) > 1 {

@@ -85,7 +85,7 @@ func TestRefusals(t *testing.T) {
 		{"m1, m2 down, m3 down", remove(3), quorum.NoQuorum,
 			"remove m3: quorum is lost: 1 of 3 voters takes part, quorum is 2", "heal m2"},
 		{"m1 down, m2 down, m3 down", remove(3), quorum.NoQuorum,
-			"remove m3: quorum is lost: 0 of 3 voters take part, quorum is 2", "heal m1, heal m2"},
+			"remove m3: no leader answers, so that none of 3 voters is known to take part, quorum is 2", "heal m1, heal m2"},
 		{"m1, m2, m3", remove(3), quorum.NoLeader,
 			"remove m3: no leader answers", "nothing"},
 
@@ -238,9 +238,9 @@ func TestCountsForPeople(t *testing.T) {
 		text, even string
 	}{
 		{quorum.Count{Voters: 1, Able: 1}, "1 voter, 1 healthy, quorum 1: can lose none", ""},
-		{quorum.Count{Voters: 2, Able: 2}, "2 voters, 2 healthy, quorum 2: can lose none", "2 voters survive no more failures than 1"},
+		{quorum.Count{Voters: 2, Able: 2}, "2 voters, 2 healthy, quorum 2: can lose none", "2 voters can lose none, no more than 1 voter can"},
 		{quorum.Count{Voters: 3, Able: 3}, "3 voters, 3 healthy, quorum 2: can lose 1", ""},
-		{quorum.Count{Voters: 4, Able: 4}, "4 voters, 4 healthy, quorum 3: can lose 1", "4 voters survive no more failures than 3"},
+		{quorum.Count{Voters: 4, Able: 4}, "4 voters, 4 healthy, quorum 3: can lose 1", "4 voters can lose 1, no more than 3 voters can"},
 		{quorum.Count{Voters: 5, Able: 5}, "5 voters, 5 healthy, quorum 3: can lose 2", ""},
 		{quorum.Count{Voters: 3, Able: 1}, "3 voters, 1 healthy, quorum 2: quorum is lost, 1 more needed", ""},
 		{quorum.Count{Voters: 3, Able: 1, Corrupt: 1}, "3 voters, 1 healthy, 1 corrupt, quorum 2: no quorum of healthy ones, 1 more needed", ""},

@@ -9,11 +9,10 @@ import (
 
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/membership"
-	"github.com/etcdha/etcdha/membership/quorum"
 )
 
 func alarmCommand() *cli.Command {
-	return &cli.Command{
+	command := &cli.Command{
 		Name:   "alarm",
 		Usage:  "list and end the alarms of a cluster",
 		Action: group,
@@ -38,6 +37,8 @@ made before.`,
 			},
 		},
 	}
+	each(command.Subcommands, func(c *cli.Command) { c.Action = connected(c.Action) })
+	return command
 }
 
 func alarmList(c *cli.Context) error {
@@ -85,25 +86,8 @@ var alarmNumbers = map[membership.AlarmType]int{membership.NoSpace: 1, membershi
 
 // adviseOn says on stderr what an alarm means, and what ends it.
 func adviseOn(c *cli.Context, o *membership.Observation, a membership.Alarm) {
-	w, name := c.App.ErrWriter, nameOf(o, a.MemberID)
-	switch {
-	case !isMember(o, a.MemberID):
-		fmt.Fprintf(w, "%s: it is no member any more; etcdha alarm disarm%s ends its alarm\n", name, connectionToType(c))
-	case a.Type == membership.Corrupt:
-		fmt.Fprintf(w, "%s: its data differs from that of the others, and etcd serves nothing; %s\n", name, replaceCorrupt(c, name))
-	default:
-		fmt.Fprintf(w, "%s: its db has reached its quota, and nothing can be written; compact old revisions, then etcdha member defrag and etcdha alarm disarm\n", name)
-	}
-}
-
-func replaceCorrupt(c *cli.Context, name string) string {
-	return fmt.Sprintf("stop it, then: etcdha member replace %s %s%s; then etcdha alarm disarm", quote(name), quote(name), connectionToType(c))
-}
-
-// isMember tells whether there is still such a member: an alarm outlives its own.
-func isMember(o *membership.Observation, id quorum.ID) bool {
-	m := o.Member(id)
-	return m != nil && !m.Ghost
+	f := o.AlarmFinding(a)
+	fmt.Fprintf(c.App.ErrWriter, "%s\n  %s\n", f.Text, toType(c, f.Remedy))
 }
 
 func alarmDisarm(c *cli.Context) error {
@@ -129,19 +113,31 @@ func alarmDisarm(c *cli.Context) error {
 	var ended []membership.Alarm
 	var refused error
 	for _, a := range o.Alarms {
-		if a.Type == membership.Corrupt && isMember(o, a.MemberID) && !c.IsSet("force-unsafe") {
-			name := nameOf(o, a.MemberID)
-			refused = fail.WithHint(fail.Unsafef("the CORRUPT alarm of %s stays: without it, clients would be served data that differs from the others'", name),
-				"%s", replaceCorrupt(c, name))
+		if err := mayDisarm(c, o, a); err != nil {
+			refused = errors.Join(refused, err)
 			continue
 		}
 		warnDisarm(c, o, a)
 		if err := s.client.Disarm(c.Context, endpoint, a); err != nil {
-			return fmt.Errorf("disarm %s of %s: %w", a.Type, nameOf(o, a.MemberID), err)
+			return fmt.Errorf("disarm %s of %s: %w", a.Type, o.Label(a.MemberID), err)
 		}
 		ended = append(ended, a)
 	}
 	return errors.Join(printAlarms(c, o, ended), refused)
+}
+
+// mayDisarm refuses to end a CORRUPT alarm while whom it may be about is there:
+// without it, clients are served data that differs from member to member.
+func mayDisarm(c *cli.Context, o *membership.Observation, a membership.Alarm) error {
+	if a.Type != membership.Corrupt || o.Outlived(a) || c.IsSet("force-unsafe") {
+		return nil
+	}
+	whose := "of " + o.Label(a.MemberID)
+	if a.MemberID == 0 {
+		whose = "of nobody knows whom"
+	}
+	f := o.AlarmFinding(a)
+	return fail.WithHint(fail.Unsafef("the CORRUPT alarm %s stays: %s", whose, f.Text), "%s", f.Remedy)
 }
 
 // whoCommits is the endpoint of the leader: without quorum no alarm ends.
@@ -153,22 +149,15 @@ func whoCommits(o *membership.Observation) (string, error) {
 	return leader.Endpoint, nil
 }
 
-// fullShare is the share of its quota at which a db is as good as full.
-const fullShare = 0.95
-
 func warnDisarm(c *cli.Context, o *membership.Observation, a membership.Alarm) {
 	w := c.App.ErrWriter
-	if a.Type == membership.Corrupt {
-		if !isMember(o, a.MemberID) {
-			return
-		}
-		fmt.Fprintf(w, "%s  ending the CORRUPT alarm of %s although its data differs: %s\n", paint(w, red, "UNSAFE"), nameOf(o, a.MemberID), c.String("force-unsafe"))
-		return
-	}
-	for _, m := range o.Members {
-		if st := m.Status; m.ID == a.MemberID && st != nil && st.DBSizeQuota > 0 && float64(st.DBSize) >= fullShare*float64(st.DBSizeQuota) {
-			fmt.Fprintf(w, "%s  the db of %s is still %s of %s: the alarm will come back; compact, then etcdha member defrag, first\n",
-				paint(w, yellow, "warn"), label(m.Name, m.ID), size(st.DBSize), size(st.DBSizeQuota))
-		}
+	m := o.Member(a.MemberID)
+	switch {
+	case o.Outlived(a):
+	case a.Type == membership.Corrupt:
+		fmt.Fprintf(w, "%s  ending a CORRUPT alarm (%s): %s\n", paint(w, red, "UNSAFE"), c.String("force-unsafe"), o.AlarmFinding(a).Text)
+	case m.Status != nil && m.Status.Full():
+		fmt.Fprintf(w, "%s  the db of %s is still %s of %s: the alarm will come back; compact, then %s, first\n",
+			paint(w, yellow, "warn"), m.Label(), size(m.Status.DBSize), size(m.Status.DBSizeQuota), toType(c, "etcdha member defrag"))
 	}
 }

@@ -16,11 +16,10 @@ import (
 	"github.com/etcdha/etcdha/internal/etcdclient"
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/membership"
-	"github.com/etcdha/etcdha/membership/quorum"
 )
 
 func membersCommand() *cli.Command {
-	return &cli.Command{
+	command := &cli.Command{
 		Name:   "member",
 		Usage:  "look at the members of a cluster, and change them without risk to quorum",
 		Action: group,
@@ -30,6 +29,8 @@ func membersCommand() *cli.Command {
 			moveLeaderCommand(), memberApplyCommand(), defragCommand(),
 		},
 	}
+	each(command.Subcommands, func(c *cli.Command) { c.Action = connected(c.Action) })
+	return command
 }
 
 // memberClient is a connection to a cluster whose members are looked at or changed.
@@ -134,26 +135,6 @@ func observed(c *cli.Context, coming ...string) (*membership.Observation, error)
 	return o, checkZones(o, s.zones, coming)
 }
 
-// findMember returns the member with that name or hexadecimal id.
-func findMember(o *membership.Observation, arg string) (membership.Member, error) {
-	var names []string
-	for _, m := range o.Members {
-		if m.Name == arg || m.ID.String() == arg {
-			return m, nil
-		}
-		names = append(names, label(m.Name, m.ID))
-	}
-	return membership.Member{}, fail.WithHint(fail.Usagef("no member %q", arg), "there are: %s", strings.Join(names, ", "))
-}
-
-// label is what a person calls a member: one that has never started has no name yet.
-func label(name string, id quorum.ID) string {
-	if name == "" {
-		return id.String()
-	}
-	return name
-}
-
 // words takes a comma-separated list apart, which may be given in several flags.
 func words(c *cli.Context, flag string) []string {
 	var out []string
@@ -179,17 +160,6 @@ func noArgs(c *cli.Context) error {
 	return nil
 }
 
-// connectionToType repeats how to reach the cluster, for a command to type next,
-// without a password.
-func connectionToType(c *cli.Context) string {
-	typed := flagsToType(c, "endpoints", "cacert", "cert", "key", "password-file", "insecure-skip-tls-verify")
-	for _, user := range given(c, "user") {
-		name, _, _ := strings.Cut(user, ":")
-		typed += " --user " + quote(name)
-	}
-	return typed
-}
-
 // checkZones refuses the zone of a member that there is not: the one that was
 // meant would have none, and the spread would look better than it is.
 func checkZones(o *membership.Observation, zones map[string]string, coming []string) error {
@@ -197,7 +167,7 @@ func checkZones(o *membership.Observation, zones map[string]string, coming []str
 		if slices.Contains(coming, name) {
 			continue
 		}
-		if _, err := findMember(o, name); err != nil {
+		if _, err := o.Named(name); err != nil {
 			return fmt.Errorf("--zone: %w", err)
 		}
 	}

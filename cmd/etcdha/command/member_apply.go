@@ -91,19 +91,8 @@ func backupBefore(c *cli.Context) (func(context.Context) error, error) {
 			return nil
 		}, nil
 	}
-	o := snapshot.SaveOptions{
-		SpoolDir: c.String("spool-dir"), LiveHash: snapshot.LiveAuto,
-		Now: now, Random: random, Log: newLog(c), Version: c.App.Version, Progress: newProgress(c, "backup"),
-	}
-	o.Seal.Compression, o.Seal.Level = seal.Compression(c.String("compress")), c.Int("compress-level")
-	if err := sealing(c, &o); err != nil {
-		return nil, err
-	}
-	if err := o.Seal.Check(); err != nil {
-		return nil, fail.As(fail.ErrUsage, err)
-	}
-	_, lost, err := openStores(c, &o)
-	if err := errors.Join(err, lost); err != nil {
+	o, err := backupOptions(c)
+	if err != nil {
 		return nil, err
 	}
 	config, err := connection(c, o.Log)
@@ -116,11 +105,25 @@ func backupBefore(c *cli.Context) (func(context.Context) error, error) {
 		for _, backup := range kept {
 			fmt.Fprintf(c.App.ErrWriter, "   backup %s\n", backup)
 		}
-		if err != nil {
-			return fail.WithHint(err, "--no-backup goes without one")
-		}
-		return nil
+		return fail.WithHint(err, "--no-backup goes without one")
 	}, nil
+}
+
+// backupOptions are what the flags ask of the backup, with its stores open.
+func backupOptions(c *cli.Context) (snapshot.SaveOptions, error) {
+	o := snapshot.SaveOptions{
+		SpoolDir: c.String("spool-dir"), LiveHash: snapshot.LiveAuto,
+		Now: now, Random: random, Log: newLog(c), Version: c.App.Version, Progress: newProgress(c, "backup"),
+	}
+	o.Seal.Compression, o.Seal.Level = seal.Compression(c.String("compress")), c.Int("compress-level")
+	if err := sealing(c, &o); err != nil {
+		return o, err
+	}
+	if err := o.Seal.Check(); err != nil {
+		return o, fail.As(fail.ErrUsage, err)
+	}
+	_, lost, err := openStores(c, &o)
+	return o, errors.Join(err, lost)
 }
 
 // takeBackup saves a backup, and says what was kept where. Tests have no real member.

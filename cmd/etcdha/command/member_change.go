@@ -63,7 +63,10 @@ func updateCommand() *cli.Command {
 			if len(urls) == 0 {
 				return fail.Usagef("member update needs --peer-urls")
 			}
-			return (&change{c: c, goal: membership.Update(name, urls), shows: []quorum.Kind{quorum.Update}}).run()
+			return (&change{
+				c: c, goal: membership.Update(name, urls), shows: []quorum.Kind{quorum.Update},
+				after: "the URLs were not tried: restart the etcd of " + name + " with them, then: etcdha member status",
+			}).run()
 		},
 	}
 }
@@ -90,7 +93,7 @@ func moveLeaderCommand() *cli.Command {
 // etcdctlMoveLeaderCommand is where etcdctl has it.
 func etcdctlMoveLeaderCommand() *cli.Command {
 	command := moveLeaderCommand()
-	command.Hidden = true
+	command.Hidden, command.Action = true, connected(command.Action)
 	return command
 }
 

@@ -2,7 +2,6 @@ package command
 
 import (
 	"fmt"
-	"log/slog"
 
 	"github.com/urfave/cli/v2"
 
@@ -31,7 +30,7 @@ func defrag(c *cli.Context) error {
 	}
 	defer s.client.Close()
 	err = membership.Defrag(c.Context, membership.DefragOptions{
-		Client: s.client, Observe: s.options(), Who: operator(), Log: slog.New(slog.DiscardHandler), Sleep: sleep,
+		Client: s.client, Observe: s.options(), Who: operator(), Sleep: sleep,
 		// What happens is told as progress, in words.
 		Progress: func(p membership.DefragProgress) { printDefrag(c, p) },
 	})
@@ -42,7 +41,14 @@ func defrag(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.ErrWriter, "\n%s\n", paintCount(c.App.ErrWriter, o.State().Count()))
+	fmt.Fprintf(c.App.ErrWriter, "\n%s\n", paintSummary(c.App.ErrWriter, o))
+	next := nextAfter(membership.Findings(o))
+	if o.Alarmed(membership.NoSpace) {
+		next = "etcdha alarm disarm" // before etcd 3.6 nobody sees whether there is room
+	}
+	if next != "" {
+		printNext(c.App.ErrWriter, "%s", toType(c, next))
+	}
 	return nil
 }
 

@@ -12,7 +12,6 @@ import (
 
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/membership"
-	"github.com/etcdha/etcdha/membership/quorum"
 )
 
 func memberListCommand() *cli.Command {
@@ -83,7 +82,7 @@ func (s *memberSession) listOfSurvivors(c *cli.Context, why error) error {
 		fmt.Fprintf(w, "no quorum: this is the list of %s, and may be old\n", holders(o, o.Lists[0]))
 	}
 	for _, other := range o.Lists[1:] {
-		if !sameMembers(o.Lists[0], other) {
+		if !o.Lists[0].Same(&other) {
 			fmt.Fprintf(w, "another list, of %s:\n", holders(o, other))
 			for _, row := range memberRows(other.Members) {
 				fmt.Fprintf(w, "  %s\n", strings.Join(row, ", "))
@@ -92,39 +91,21 @@ func (s *memberSession) listOfSurvivors(c *cli.Context, why error) error {
 		}
 	}
 	endpoint := ""
-	for _, m := range o.Members {
-		if m.ID == o.Lists[0].MemberID {
-			endpoint = m.Endpoint
-		}
+	if m := o.Member(o.Lists[0].MemberID); m != nil {
+		endpoint = m.Endpoint
 	}
-	return errors.Join(s.printMembers(c, o.Lists[0], endpoint), fail.WithHint(err, "etcdha member status%s", connectionToType(c)))
+	return errors.Join(s.printMembers(c, o.Lists[0], endpoint), fail.WithHint(err, "etcdha member status"))
 }
 
 // holders names the members that have this list.
 func holders(o *membership.Observation, list membership.List) string {
 	var names []string
 	for _, other := range o.Lists {
-		if sameMembers(list, other) {
-			names = append(names, nameOf(o, other.MemberID))
+		if list.Same(&other) {
+			names = append(names, o.Label(other.MemberID))
 		}
 	}
 	return strings.Join(names, ", ")
-}
-
-func nameOf(o *membership.Observation, id quorum.ID) string {
-	for _, m := range o.Members {
-		if m.ID == id {
-			return label(m.Name, id)
-		}
-	}
-	return id.String()
-}
-
-// sameMembers compares what counts: who is a member, where, and whether with a vote.
-func sameMembers(a, b membership.List) bool {
-	return a.ClusterID == b.ClusterID && slices.EqualFunc(a.Members, b.Members, func(m, n membership.Listed) bool {
-		return m.ID == n.ID && m.Learner == n.Learner && slices.Equal(m.PeerURLs, n.PeerURLs)
-	})
 }
 
 func (s *memberSession) printMembers(c *cli.Context, list membership.List, endpoint string) error {

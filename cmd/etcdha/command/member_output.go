@@ -63,6 +63,8 @@ type memberStateJSON struct {
 	RaftTerm    uint64                 `json:"raftTerm"`
 	RaftIndex   uint64                 `json:"raftIndex"`
 	RaftApplied uint64                 `json:"raftAppliedIndex"`
+	Errors      []string               `json:"errors,omitempty"` // what it says of itself, other than alarms
+	Health      membership.Health      `json:"health"`
 }
 
 func statusOf(o *membership.Observation, findings []membership.Finding) memberStatusJSON {
@@ -83,7 +85,7 @@ func statusOf(o *membership.Observation, findings []membership.Finding) memberSt
 func memberStateOf(o *membership.Observation, m membership.Member) memberStateJSON {
 	out := memberStateJSON{
 		ID: m.ID.String(), Name: m.Name, Role: memberRole(o, m), Zone: m.Zone, PeerURLs: m.PeerURLs, ClientURLs: append([]string{}, m.ClientURLs...),
-		CaughtUp: m.CaughtUp, Seconds: m.Latency.Round(time.Microsecond).Seconds(), Alarms: append([]membership.AlarmType{}, m.Alarms...),
+		CaughtUp: m.CaughtUp, Health: o.Health(&m), Seconds: m.Latency.Round(time.Microsecond).Seconds(), Alarms: append([]membership.AlarmType{}, m.Alarms...),
 	}
 	if m.Err != nil {
 		out.Error = m.Err.Error()
@@ -91,6 +93,7 @@ func memberStateOf(o *membership.Observation, m membership.Member) memberStateJS
 	if st := m.Status; st != nil {
 		out.Answers, out.Version, out.DBSize, out.DBSizeInUse = true, st.Version, st.DBSize, st.DBSizeInUse
 		out.Revision, out.RaftTerm, out.RaftIndex, out.RaftApplied = st.Revision, st.RaftTerm, st.RaftIndex, st.RaftApplied
+		out.Errors = st.Errors
 	}
 	return out
 }

@@ -7,28 +7,30 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/urfave/cli/v2"
+
 	"github.com/etcdha/etcdha/membership"
 	"github.com/etcdha/etcdha/membership/quorum"
 )
 
 // printSteps shows a plan: what each step is, and what the cluster survives
 // before, during and after it. Why the first step is refused is said as the error.
-func printSteps(w io.Writer, o *membership.Observation, plan []membership.Planned, forced bool) {
-	fmt.Fprintf(w, "%s\n\n", paintCount(w, o.State().Count()))
+func printSteps(c *cli.Context, w io.Writer, o *membership.Observation, plan []membership.Planned) {
+	fmt.Fprintf(w, "%s\n\n", paintSummary(w, o))
 	lines := planLines(o, plan)
 	fmt.Fprintln(w, paint(w, faint, lines[0]))
 	for i, p := range plan {
 		fmt.Fprintln(w, lines[i+1])
-		if err := p.Refused(); err != nil && i > 0 && !forced {
+		if err := p.Refused(); err != nil && i > 0 && !c.IsSet("force-unsafe") {
 			fmt.Fprintf(w, "     %s  %v\n", paint(w, red, "REFUSED"), err)
 		}
-		printWarnings(w, p.Warnings)
+		printWarnings(c, w, p.Warnings)
 	}
 }
 
-func printWarnings(w io.Writer, warnings []string) {
+func printWarnings(c *cli.Context, w io.Writer, warnings []string) {
 	for _, warning := range warnings {
-		fmt.Fprintf(w, "     %s  %s\n", paint(w, yellow, "warn"), warning)
+		fmt.Fprintf(w, "     %s  %s\n", paint(w, yellow, "warn"), toType(c, warning))
 	}
 }
 
@@ -79,7 +81,7 @@ func stepText(o *membership.Observation, s membership.Step) string {
 func stepName(o *membership.Observation, s membership.Step) string {
 	name := s.Name
 	if name == "" {
-		name = nameOf(o, s.ID)
+		name = o.Label(s.ID)
 	}
 	same := 0
 	for _, m := range o.Members {

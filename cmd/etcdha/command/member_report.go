@@ -3,10 +3,7 @@ package command
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/urfave/cli/v2"
 
 	"github.com/etcdha/etcdha/membership"
 	"github.com/etcdha/etcdha/membership/quorum"
@@ -54,7 +51,7 @@ func (r *stepReporter) Observed(o *membership.Observation, plan []membership.Pla
 	if changed {
 		fmt.Fprintln(w, "\nThe cluster has changed, and so has the plan.")
 	}
-	printSteps(w, o, plan, r.c.IsSet("force-unsafe"))
+	printSteps(r.c, w, o, plan)
 	if !r.c.Bool("dry-run") {
 		fmt.Fprintln(w)
 	}
@@ -77,7 +74,7 @@ func (r *stepReporter) Doing(p membership.Planned) {
 	w := r.c.App.ErrWriter
 	fmt.Fprintf(w, "-> %s\n", stepText(r.seen, p.Step))
 	if p.Refused() != nil {
-		printWarnings(w, p.Warnings) // once more: it is forced
+		printWarnings(r.c, w, p.Warnings) // once more: it is forced
 	}
 	if p.Step.Kind == quorum.Heal {
 		r.tell(r.seen, p.Step)
@@ -141,24 +138,33 @@ func (r *stepReporter) finish(o *membership.Observation) error {
 	w := r.c.App.ErrWriter
 	if r.plan == nil {
 		fmt.Fprintln(w, "Nothing to do: the cluster is as it should be.")
+		for _, note := range membership.Notes(r.goal, o) {
+			fmt.Fprintln(w, paint(w, yellow, "  note  "+note))
+		}
 		if r.comes != nil {
 			r.tell(o, membership.Step{Step: quorum.Step{ID: idAt(o, r.comes.PeerURLs)}, Name: r.comes.Name})
 		}
 	}
 	r.printCount(o)
-	next := nextAfter(r.c, membership.Findings(o))
-	if r.comes != nil {
-		next = "start " + r.comes.Name + ", then: etcdha member promote " + quote(r.comes.Name) + connectionToType(r.c)
-	}
-	if next == "" {
-		next = "etcdha member status" + connectionToType(r.c)
-	}
-	printNext(w, "%s", next)
+	printNext(w, "%s", toType(r.c, r.next(o)))
 	return nil
 }
 
+// next is what to type, or do, when the command has come to its end.
+func (r *stepReporter) next(o *membership.Observation) string {
+	switch found := nextAfter(membership.Findings(o)); {
+	case r.comes != nil:
+		return "start " + r.comes.Name + ", then: etcdha member promote " + quote(r.comes.Name)
+	case r.after != "" && r.acted:
+		return r.after
+	case found != "":
+		return found
+	}
+	return "etcdha member status"
+}
+
 func (r *stepReporter) printCount(o *membership.Observation) {
-	fmt.Fprintf(r.c.App.ErrWriter, "\n%s\n", paintCount(r.c.App.ErrWriter, o.State().Count()))
+	fmt.Fprintf(r.c.App.ErrWriter, "\n%s\n", paintSummary(r.c.App.ErrWriter, o))
 }
 
 // printResult is etcdctl's JSON.
@@ -181,15 +187,4 @@ func (r *stepReporter) printResult(o *membership.Observation) error {
 	}
 	_, err := asJSON(r.c, out)
 	return err
-}
-
-// nextAfter is a command to type where something is wrong, or "". Most remedies
-// leave something to choose; those are read where the findings are.
-func nextAfter(c *cli.Context, findings []membership.Finding) string {
-	for _, f := range findings {
-		if strings.HasPrefix(f.Remedy, "etcdha ") && !strings.Contains(f.Remedy, ",") {
-			return f.Remedy + connectionToType(c)
-		}
-	}
-	return ""
 }

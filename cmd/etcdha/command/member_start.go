@@ -29,11 +29,11 @@ func checkRender(c *cli.Context) error {
 	return nil
 }
 
-// tell prints what the host of a new member needs, once: etcdctl's lines, or what
-// --render asks for.
+// tell says what the host of a new member needs, once: etcdctl's lines, or what
+// --render asks for. Programs get them on stderr: somebody has to start it.
 func (r *stepReporter) tell(o *membership.Observation, s membership.Step) {
 	m := o.Member(s.ID)
-	if m == nil || m.Started() || r.told[s.ID] || !people(r.c) {
+	if m == nil || m.Started() || r.told[s.ID] {
 		return
 	}
 	r.told[s.ID] = true
@@ -46,17 +46,41 @@ func (r *stepReporter) tell(o *membership.Observation, s membership.Step) {
 			text = n.Environment() // it has what matters
 			fmt.Fprintf(r.c.App.ErrWriter, "   %v\n", err)
 		}
-	} else if r.replaced != 0 && !r.c.IsSet("data-dir") {
-		fmt.Fprintf(r.c.App.ErrWriter, "   Its host has data of the old member. Move it aside before the start, and do not delete it:\n   mv %[1]s/member %[1]s/member.%[2]s\n", n.DataDir, n.Aside())
+	} else {
+		r.tellOldHost(n)
 	}
-	fmt.Fprintf(r.c.App.Writer, "\n%s", text)
+	w := r.c.App.Writer
+	if !people(r.c) {
+		w = r.c.App.ErrWriter
+	}
+	fmt.Fprintf(w, "\n%s", text)
+}
+
+// tellOldHost is said of every host: after a crash, nobody knows any more whether
+// an old member ran there.
+func (r *stepReporter) tellOldHost(n membership.StartedMember) {
+	w := r.c.App.ErrWriter
+	fmt.Fprint(w, `   Before its first start, if an old member ran on its host: take the old unit or manifest
+   away, since an etcd with old flags and an empty directory founds a new cluster.
+`)
+	if !r.c.IsSet("data-dir") {
+		member := quote(n.DataDir + "/member")
+		fmt.Fprintf(w, "   Then move its data aside: [ ! -e %s ] || mv %s %s\n", member, member, quote(n.DataDir+"/member."+n.Aside()))
+	}
 }
 
 // moveOldAside takes what another member has left out of the way of the new
-// etcd. An etcd that has run before is not asked for again, so that its data stays.
+// etcd. It may be asked again, after a crash: what the new one has written since
+// stays where it is.
 func (ch *change) moveOldAside(dir string, e membership.Event) error {
+	owner := membership.DataOwner(dir)
 	suffix := "before-" + e.Member.ID
-	if ch.replaced != 0 {
+	switch {
+	case owner.String() == e.Member.ID:
+		return nil
+	case owner != 0:
+		suffix = owner.String()
+	case ch.replaced != 0:
 		suffix = ch.replaced.String()
 	}
 	if _, err := os.Lstat(filepath.Join(dir, "member")); errors.Is(err, fs.ErrNotExist) {

@@ -51,10 +51,10 @@ func memberStatus(c *cli.Context) error {
 	if c.Bool("hash") {
 		var differing []membership.Finding
 		differing, hashErr = membership.AgreeHash(c.Context, s.client, o)
-		findings = slices.SortedStableFunc(slices.Values(append(findings, differing...)), func(a, b membership.Finding) int {
-			return slices.Index(bySeverity, a.Severity) - slices.Index(bySeverity, b.Severity)
-		})
+		findings = append(findings, differing...)
+		membership.SortFindings(findings)
 	}
+	findings = toTypeAll(c, findings)
 	if done, err := asJSON(c, statusOf(o, findings)); !done {
 		printMemberStatus(c, o, findings)
 	} else if err != nil {
@@ -68,7 +68,7 @@ func memberStatus(c *cli.Context) error {
 
 func printMemberStatus(c *cli.Context, o *membership.Observation, findings []membership.Finding) {
 	w, state := c.App.Writer, o.State()
-	fmt.Fprintln(w, paintCount(w, state.Count()))
+	fmt.Fprintln(w, paintSummary(w, o))
 	fmt.Fprintln(w)
 	printMemberTable(w, o)
 	if zones := state.Zones(); len(zones) > 0 {
@@ -81,20 +81,21 @@ func printMemberStatus(c *cli.Context, o *membership.Observation, findings []mem
 	for _, f := range findings {
 		printFinding(w, f)
 	}
-	if next := nextAfter(c, findings); next != "" {
+	if next := nextAfter(findings); next != "" {
 		printNext(w, "%s", next)
 	}
 }
 
-// paintCount is the line that says what the cluster survives.
-func paintCount(w io.Writer, count quorum.Count) string {
-	switch t := count.Tolerates(); {
-	case t < 0:
-		return paint(w, red, count.String())
-	case t == 0 && count.Voters > 1:
-		return paint(w, yellow, count.String())
+// paintSummary is the line that says what the cluster survives.
+func paintSummary(w io.Writer, o *membership.Observation) string {
+	colour := green
+	switch count := o.State().Count(); {
+	case count.Tolerates() < 0:
+		colour = red
+	case count.Tolerates() == 0 && count.Voters > 1:
+		colour = yellow
 	}
-	return paint(w, green, count.String())
+	return paint(w, colour, o.Summary())
 }
 
 // printMemberTable has a row a member. A whole row is painted, since colour
@@ -109,17 +110,18 @@ func printMemberTable(w io.Writer, o *membership.Observation) {
 		}
 		fmt.Fprintf(tab, "  %s\n", strings.Join(cells, "\t"))
 	}
-	row("NAME", "ID", "ROLE", "HEALTH", "VERSION", "DB (IN USE)", "APPLIED", "LAG", "ALARMS", "ZONE")
+	row("NAME", "ID", "ROLE", "HEALTH", "VERSION", "DB (IN USE)", "TERM", "APPLIED", "LAG", "ALARMS", "ZONE")
 	for _, m := range o.Members {
-		cells := []string{orDash(m.Name), m.ID.String(), memberRole(o, m), memberHealth(m), "-", "-", "-", "-", "-", orDash(m.Zone)}
+		cells := []string{orDash(m.Name), m.ID.String(), memberRole(o, m), memberHealth(o, &m), "-", "-", "-", "-", "-", "-", orDash(m.Zone)}
 		if st := m.Status; st != nil {
 			cells[4] = orDash(st.Version)
 			cells[5] = fmt.Sprintf("%s (%s)", size(st.DBSize), size(st.DBSizeInUse))
-			cells[6] = fmt.Sprint(st.RaftApplied)
-			cells[7] = fmt.Sprint(o.Lag(&m))
+			cells[6] = fmt.Sprint(st.RaftTerm)
+			cells[7] = fmt.Sprint(st.RaftApplied)
+			cells[8] = fmt.Sprint(o.Lag(&m))
 		}
 		if len(m.Alarms) > 0 {
-			cells[8] = joinAlarms(m.Alarms)
+			cells[9] = joinAlarms(m.Alarms)
 		}
 		row(cells...)
 	}
@@ -160,24 +162,15 @@ func memberRole(o *membership.Observation, m membership.Member) string {
 }
 
 // memberHealth is how fast a member answers, or what is wrong with it.
-func memberHealth(m membership.Member) string {
-	switch {
-	case m.Ghost:
-		return "runs, but is no member"
-	case m.Status == nil && m.Name == "":
-		return "never started"
-	case m.Status == nil && m.Err != nil:
+func memberHealth(o *membership.Observation, m *membership.Member) string {
+	switch health := o.Health(m); {
+	case health == membership.Healthy:
+		return "ok " + m.Latency.Round(latencyUnit(m.Latency)).String()
+	case health == membership.Down && m.Err != nil:
 		return "down: " + reasonAlone(m.Err)
-	case m.Status == nil:
-		return "down"
-	case m.Status.Leader == 0:
-		return "has no leader"
-	case slices.Contains(m.Alarms, membership.Corrupt):
-		return "corrupt"
-	case !m.CaughtUp:
-		return "behind"
+	default:
+		return string(health)
 	}
-	return "ok " + m.Latency.Round(latencyUnit(m.Latency)).String()
 }
 
 // latencyUnit leaves two digits or so of a latency.
@@ -224,9 +217,6 @@ func printZones(w io.Writer, zones []quorum.ZoneLoss) {
 	_ = tab.Flush() // as with all text for people
 }
 
-// bySeverity has the worst first.
-var bySeverity = []membership.Severity{membership.Critical, membership.Warning, membership.Notice}
-
 // severities are what a person sees of a finding, in one width.
 var severities = map[membership.Severity]struct{ text, colour string }{
 	membership.Critical: {"FAIL", red},
@@ -237,7 +227,10 @@ var severities = map[membership.Severity]struct{ text, colour string }{
 func printFinding(w io.Writer, f membership.Finding) {
 	mark := severities[f.Severity]
 	fmt.Fprintf(w, "  %s  %s\n", paint(w, mark.colour, mark.text), f.Text)
-	if f.Remedy != "" {
-		fmt.Fprintf(w, "        %s\n", f.Remedy)
+	if f.Remedy == "" {
+		return
+	}
+	for line := range strings.SplitSeq(f.Remedy, "\n") {
+		fmt.Fprintf(w, "        %s\n", line)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -19,10 +18,6 @@ import (
 )
 
 const categoryStep = "Steps"
-
-// defaultWait is how long a new etcd may take to be started and to catch up
-// where a command cannot go on without it.
-const defaultWait = 10 * time.Minute
 
 // stepFlags are those of every command that changes the membership.
 func stepFlags(own ...cli.Flag) []cli.Flag {
@@ -44,7 +39,7 @@ func startFlags(wait cli.Flag) []cli.Flag {
 }
 
 func waitFlag() cli.Flag {
-	return &cli.DurationFlag{Name: "wait", Value: defaultWait, Usage: "`TIME` for a new etcd to be started and to catch up", Category: categoryStep}
+	return &cli.DurationFlag{Name: "wait", Value: membership.DefaultWait, Usage: "`TIME` for a new etcd to be started and to catch up", Category: categoryStep}
 }
 
 // change is a command that changes the membership.
@@ -62,6 +57,8 @@ type change struct {
 	// comes is the new member that somebody has yet to start and promote when
 	// the command has come to its end.
 	comes *membership.Step
+	// after is what to do when a step was taken, "" for what the findings say.
+	after string
 }
 
 // run goes to the goal, or with --dry-run shows the way.
@@ -155,7 +152,7 @@ func (ch *change) approve(plan []membership.Planned) error {
 	var removed []string
 	for _, p := range plan {
 		if p.Destructive() {
-			removed = append(removed, label(p.Step.Name, p.Step.ID))
+			removed = append(removed, p.Step.Name)
 		}
 	}
 	if len(removed) == 0 || ch.c.Bool("yes") || !canAsk() {

@@ -50,7 +50,7 @@ func whatIf(c *cli.Context) error {
 	if done, err := asJSON(c, momentsOutput(moments)); done {
 		return err
 	}
-	printMoments(c.App.Writer, moments)
+	printMoments(c.App.Writer, o, moments)
 	return nil
 }
 
@@ -63,18 +63,19 @@ type moment struct {
 
 // imagine plays out what the flags ask for.
 func imagine(c *cli.Context, o *membership.Observation) ([]moment, error) {
-	state := o.State()
-	moments := []moment{{"now", state, nil}}
+	moments := []moment{{"now", o.State(), nil}}
 	for _, arg := range words(c, "remove") {
-		m, err := findMember(o, arg)
+		m, err := o.Named(arg)
 		if err != nil {
 			return nil, err
 		}
-		step := quorum.Step{Kind: quorum.Remove, ID: m.ID}
-		refused := quorum.Check(state, step)
-		state = state.After(step)
-		moments = append(moments, moment{"after remove " + label(m.Name, m.ID), state, refused})
+		var refused error
+		if o, refused, err = withoutMember(o, m); err != nil {
+			return nil, err
+		}
+		moments = append(moments, moment{"after remove " + m.Label(), o.State(), refused})
 	}
+	state := o.State()
 	for i, name := range words(c, "add") {
 		refused := quorum.Check(state, quorum.Step{Kind: quorum.AddLearner})
 		// No member of a cluster has so small an id.
@@ -86,19 +87,38 @@ func imagine(c *cli.Context, o *membership.Observation) ([]moment, error) {
 	if len(lost) == 0 {
 		return moments, nil
 	}
+	ids, err := whoIsLost(o, state, lost)
+	return append(moments, moment{"without " + strings.Join(lost, ", "), state.Lose(ids...), nil}), err
+}
+
+// withoutMember is what member remove would make of the cluster, and why it would be
+// refused: the leader hands over first there.
+func withoutMember(o *membership.Observation, m *membership.Member) (after *membership.Observation, refused, err error) {
+	steps, err := membership.Remove(m.ID.String()).Steps(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, p := range membership.MakePlan(o, steps) {
+		if refused == nil {
+			refused = p.Refused()
+		}
+		o = o.After(p.Step)
+	}
+	return o, refused, nil
+}
+
+// whoIsLost finds members that are there after what was removed and added.
+func whoIsLost(o *membership.Observation, state quorum.State, names []string) ([]quorum.ID, error) {
 	var ids []quorum.ID
-	for _, arg := range lost {
-		i := slices.IndexFunc(state.Members, func(m quorum.Member) bool { return m.Name == arg || m.ID.String() == arg })
+	for _, name := range names {
+		i := slices.IndexFunc(state.Members, func(m quorum.Member) bool { return m.Name == name || m.ID.String() == name })
 		if i < 0 {
-			_, err := findMember(o, arg)
-			if err == nil {
-				err = fail.Usagef("%s cannot be removed and lost", arg)
-			}
+			_, err := o.Named(name)
 			return nil, err
 		}
 		ids = append(ids, state.Members[i].ID)
 	}
-	return append(moments, moment{"without " + strings.Join(lost, ", "), state.Lose(ids...), nil}), nil
+	return ids, nil
 }
 
 func zoneOf(c *cli.Context, name string) string {
@@ -106,9 +126,10 @@ func zoneOf(c *cli.Context, name string) string {
 	return zones[name]
 }
 
-func printMoments(w io.Writer, moments []moment) {
+func printMoments(w io.Writer, o *membership.Observation, moments []moment) {
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, m := range moments {
+	fmt.Fprintf(tab, "%s\t%s\n", moments[0].what, o.Summary()) // which knows more than a state
+	for _, m := range moments[1:] {
 		fmt.Fprintf(tab, "%s\t%s\n", m.what, m.state.Count())
 	}
 	_ = tab.Flush() // as with all text for people

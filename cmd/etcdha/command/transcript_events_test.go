@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/etcdha/etcdha/membership"
+	"github.com/etcdha/etcdha/membership/membershiptest"
 )
 
 // happen is what a line with > says: an event, at once or "in 8s: EVENT". The
@@ -78,6 +79,14 @@ func (t *teller) event(what string) (do func(), err error) {
 	case "file": // NAME LINE; a backslash and n begin another line
 		name, content, _ := strings.Cut(strings.TrimPrefix(what, "file "), " ")
 		return func() { t.write(name, strings.ReplaceAll(content, `\n`, "\n")+"\n") }, nil
+	case "tunnel": // MEMBER OTHER: the client URL of one leads to the other
+		return func() { t.cluster.AnswerAs(arg(1), arg(2)) }, nil
+	case "foreign": // URL: a cluster that has nothing to do with this one is there
+		return func() { t.foreign = membershiptest.New(t.t, "cluster id=beef\nx1 leader client="+arg(1)) }, nil
+	case "data": // DIR NAME: the etcd of that member has written there
+		return func() { t.writeData(arg(1), arg(2)) }, nil
+	case "open": // DIR: an etcd runs there
+		return func() { t.openData(arg(1)) }, nil
 	case "lock": // somebody else's: lock WHO [crashed]
 		return func() { t.lock(arg(1), arg(2) == "crashed") }, nil
 	case "etcdha": // dies before|after change N, and is there again with the next command; or: gets no answer to change N

@@ -79,18 +79,19 @@ func firstDifference(want, got string) string {
 type teller struct {
 	t       *testing.T
 	cluster *membershiptest.Cluster
-	answers []string // to what is asked on the terminal
-	backup  error    // how the next backup ends
+	foreign *membershiptest.Cluster // another one, which answers as well
+	answers []string                // to what is asked on the terminal
+	backup  error                   // how the next backup ends
 	printed bytes.Buffer
 }
 
 // newTeller puts a cluster in memory where a real one would be.
 func newTeller(t *testing.T) *teller {
 	tell := &teller{t: t}
-	swap(t, &connectMembers, func(etcdclient.Config) memberClient { return closing{tell.cluster} })
+	swap(t, &connectMembers, func(etcdclient.Config) memberClient { return &world{Cluster: tell.cluster, foreign: tell.foreign} })
 	swap(t, &now, func() time.Time { return tell.cluster.Now() })
 	swap(t, &sleep, func(ctx context.Context, d time.Duration) error { return tell.cluster.Sleep(ctx, d) })
-	swap(t, &lookupHost, func(context.Context, string) ([]string, error) { return []string{"192.0.2.99"}, nil })
+	swap(t, &lookupHost, lookUp)
 	swap(t, &operator, func() string { return "ops@cp-1 (pid 4711)" })
 	swap(t, &canAsk, func() bool { return len(tell.answers) > 0 })
 	swap(t, &ask, tell.answer)
@@ -110,10 +111,6 @@ func swap[T any](t *testing.T, variable *T, value T) {
 	*variable = value
 	t.Cleanup(func() { *variable = before })
 }
-
-type closing struct{ *membershiptest.Cluster }
-
-func (closing) Close() {}
 
 // tell plays a story and returns it with what was printed now.
 func (t *teller) tell(story string) string {
