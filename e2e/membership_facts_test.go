@@ -41,15 +41,15 @@ func additionOfAVoterThatIsNotThere(t *testing.T, version string) {
 // For five seconds the server takes a member for healthy that has stopped.
 func changesWhileAVoterHasStopped(t *testing.T, version string) {
 	s := newSite(t, version, 3, 4)
-	leader, stopped := s.leader(), s.follower()
-	live := s.otherThan(leader, stopped)
 	url := "--peer-urls=" + s.host("m4").PeerURL
 
+	leader, stopped, live := s.roles()
 	s.pause(stopped)
 	s.refuses(t, leader, "member", "add", "m4", url)
 	s.refuses(t, leader, "member", "remove", live)
 	s.resume(stopped)
 
+	leader, stopped, _ = s.roles()
 	s.trusts(t, leader)
 	s.pause(stopped)
 	s.loses(t, leader, "member", "add", "m4", url)
@@ -57,17 +57,27 @@ func changesWhileAVoterHasStopped(t *testing.T, version string) {
 	eventually(t, "quorum is back", func() bool { return s.hasQuorum(leader) })
 	must(t, s.etcdctl(), with(s.on(leader), "member", "remove", s.id("m4"))...)
 
+	leader, stopped, live = s.roles()
 	s.trusts(t, leader)
+	id := s.id(live)
 	s.pause(stopped)
-	s.loses(t, leader, "member", "remove", s.id(live))
+	s.loses(t, leader, "member", "remove", id)
+}
+
+// roles are the three voters: the leader, and its followers in any order. The
+// leader changes when the machine is busy.
+func (s *site) roles() (leader, follower, other string) {
+	s.t.Helper()
+	leader = s.leader()
+	follower = s.otherThan(leader, "")
+	return leader, follower, s.otherThan(leader, follower)
 }
 
 // A member takes one that it cannot connect to for dead, and lets it be
 // removed; a firewall in one direction is enough for that.
 func removalByAMemberThatDoesNotSeeTheOther(t *testing.T, version string) {
 	s := newSite(t, version, 3, 3)
-	leader, dead := s.leader(), s.follower()
-	live := s.otherThan(leader, dead)
+	leader, dead, live := s.roles()
 	s.kill(dead)
 	s.net.cutLink(leader, live)
 	eventually(t, "writes go on", func() bool { return s.hasQuorum(leader) })
@@ -96,17 +106,6 @@ func (s *site) loses(t *testing.T, host string, args ...string) {
 	if s.hasQuorum(host) {
 		t.Errorf("quorum is there after etcdctl %s: this is no danger any more", strings.Join(args, " "))
 	}
-}
-
-// otherThan is the third of three voters.
-func (s *site) otherThan(a, b string) string {
-	for _, name := range s.voters() {
-		if name != a && name != b {
-			return name
-		}
-	}
-	s.t.Fatalf("no voter but %s and %s", a, b)
-	return ""
 }
 
 // writeSome writes ten entries.

@@ -203,10 +203,11 @@ func (s *site) member(name string) *pb.Member {
 
 func (s *site) id(name string) string {
 	s.t.Helper()
-	m := s.member(name)
-	if m == nil {
-		s.t.Fatalf("%s is no member: %v", name, s.members())
-	}
+	var m *pb.Member
+	eventually(s.t, name+" is in the list", func() bool {
+		m = s.member(name)
+		return m != nil
+	})
 	return fmt.Sprintf("%x", m.ID)
 }
 
@@ -275,14 +276,20 @@ func (s *site) allAnswer(except string) bool {
 // follower is any voter that does not lead.
 func (s *site) follower() string {
 	s.t.Helper()
-	leader := s.leader()
-	for _, name := range s.voters() {
-		if name != leader {
-			return name
+	return s.otherThan(s.leader(), "")
+}
+
+// otherThan is a voter that is neither of these.
+func (s *site) otherThan(a, b string) (other string) {
+	s.t.Helper()
+	eventually(s.t, "a voter besides", func() bool {
+		voters := slices.DeleteFunc(s.voters(), func(name string) bool { return name == a || name == b })
+		if len(voters) > 0 {
+			other = voters[0]
 		}
-	}
-	s.t.Fatal("there is no follower")
-	return ""
+		return other != ""
+	})
+	return other
 }
 
 // hasQuorum tells whether a write through that host is acknowledged.
