@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/membership/quorum"
@@ -109,6 +110,13 @@ func (o *Observation) removal(m *Member, stays func(*Member) bool) Step {
 	return o.step(quorum.Remove, m)
 }
 
+// Smaller differences between two looks at a healthy member are chance, and a
+// plan must not change for them: a write is on its way, a packet is late.
+const (
+	lagGrain     = 1000 // entries
+	latencyGrain = 5 * time.Millisecond
+)
+
 // healthiest is the voter that leads best, of those that are able and do not
 // lead: one that stays before one that goes, then the one that is least behind,
 // that answers fastest, and whose zone is known, in the order of the list; nil if
@@ -126,8 +134,8 @@ func (o *Observation) healthiest(stays func(*Member) bool) *Member {
 	return slices.MinFunc(voters, func(a, b *Member) int {
 		return cmp.Or(
 			first(stays(a), stays(b)),
-			cmp.Compare(o.Lag(a), o.Lag(b)),
-			cmp.Compare(a.Latency, b.Latency),
+			cmp.Compare(o.Lag(a)/lagGrain, o.Lag(b)/lagGrain),
+			cmp.Compare(a.Latency/latencyGrain, b.Latency/latencyGrain),
 			first(a.Zone != "", b.Zone != ""),
 		)
 	})

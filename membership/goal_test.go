@@ -209,3 +209,22 @@ func TestStepsOfAMemberThatIsGone(t *testing.T) {
 		t.Errorf("remove m2 would remove %s", o.Members[i].Name)
 	}
 }
+
+// Who is to lead next does not hang on which of two healthy members happened to
+// answer sooner: a plan that has been shown stays as it is.
+func TestChanceDoesNotChangeThePlan(t *testing.T) {
+	for _, text := range []string{
+		"m1 leader\nm2 latency=1ms\nm3 latency=2ms",
+		"m1 leader\nm2 latency=3ms\nm3 latency=1ms",
+	} {
+		c := membershiptest.New(t, text)
+		o, err := membership.Observe(t.Context(), c, lookAt(c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps, err := membership.Remove("m1").Steps(o)
+		if err != nil || len(steps) != 2 || steps[0].Name != "m2" {
+			t.Errorf("steps %v, error %v; want m2 to lead first", steps, err)
+		}
+	}
+}
