@@ -3,7 +3,6 @@ package membership
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/membership/quorum"
@@ -14,7 +13,6 @@ type DefragOptions struct {
 	Client  Client
 	Observe ObserveOptions
 	Who     string // holder of the lock
-	Sleep   func(context.Context, time.Duration) error
 	// Progress is told what happens, for people.
 	Progress func(DefragProgress)
 }
@@ -38,10 +36,13 @@ type DefragProgress struct {
 // etcd does not defragment learners. After an error it can simply be called
 // again: a db that has no free space left takes little time.
 func Defrag(ctx context.Context, o DefragOptions) error {
+	if o.Observe.Sleep == nil {
+		o.Observe.Sleep = sleep
+	}
 	d := &defrag{options: o, led: make(map[quorum.ID]bool), done: make(map[quorum.ID]bool), warned: make(map[string]bool)}
 	d.run = &run{Executor: Executor{
 		Client: o.Client, Endpoints: o.Observe.Endpoints, Zones: o.Observe.Zones,
-		Who: o.Who, Reporter: d, Now: o.Observe.Now, Sleep: o.Sleep,
+		Who: o.Who, Reporter: d, Now: o.Observe.Now, Sleep: o.Observe.Sleep,
 	}}
 	defer d.unlock(ctx)
 	if err := d.all(ctx); err != nil {

@@ -18,7 +18,7 @@ func defragment(t *testing.T, c *membershiptest.Cluster) (string, error) {
 	t.Helper()
 	var told []string
 	err := membership.Defrag(t.Context(), membership.DefragOptions{
-		Client: c, Observe: lookAt(c), Who: "an operator", Sleep: c.Sleep,
+		Client: c, Observe: lookAt(c), Who: "an operator",
 		Progress: func(p membership.DefragProgress) {
 			switch {
 			case p.Warning != "":
@@ -80,7 +80,7 @@ func TestDefragLooksAgain(t *testing.T) {
 	c := membershiptest.New(t, "m1 leader\nm2\nm3\nm4\nm5")
 	failing := &failing{Cluster: c, after: "m2", fails: "m5"}
 	err := membership.Defrag(t.Context(), membership.DefragOptions{
-		Client: c, Observe: lookAt(c), Who: "an operator", Sleep: c.Sleep, Progress: failing.progress,
+		Client: c, Observe: lookAt(c), Who: "an operator", Progress: failing.progress,
 	})
 	if !errors.Is(err, fail.ErrUnsafe) || err.Error() != "defragment: m5 is not healthy, so that m3 must not stop serving" {
 		t.Errorf("%v", err)
@@ -133,7 +133,7 @@ func TestDefragWaitsForWhatItHasRewritten(t *testing.T) {
 	c := membershiptest.New(t, "m1 leader\nm2\nm3")
 	behind := &behindAfter{Cluster: c, who: "m2"}
 	err := membership.Defrag(t.Context(), membership.DefragOptions{
-		Client: c, Observe: lookAt(c), Who: "an operator", Sleep: c.Sleep, Progress: behind.progress,
+		Client: c, Observe: lookAt(c), Who: "an operator", Progress: behind.progress,
 	})
 	if err != nil {
 		t.Error(err)
@@ -166,7 +166,7 @@ func (b *behindAfter) progress(p membership.DefragProgress) {
 func TestDefragOnlyUnderTheLock(t *testing.T) {
 	c := &losingLock{Cluster: membershiptest.New(t, "m1")}
 	err := membership.Defrag(t.Context(), membership.DefragOptions{
-		Client: c, Observe: lookAt(c.Cluster), Who: "an operator", Sleep: c.Sleep, Progress: func(membership.DefragProgress) {},
+		Client: c, Observe: lookAt(c.Cluster), Who: "an operator", Progress: func(membership.DefragProgress) {},
 	})
 	if err != nil || c.locked != 2 {
 		t.Errorf("%v; locked %d times, want 2", err, c.locked)

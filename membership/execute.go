@@ -47,7 +47,7 @@ type Executor struct {
 	Approve  func([]Planned) error
 	Reporter Reporter // may be nil
 	Now      func() time.Time
-	Sleep    func(context.Context, time.Duration) error
+	Sleep    func(context.Context, time.Duration) error // default: a timer
 }
 
 // Reporter is told how a run goes, for people.
@@ -85,6 +85,9 @@ func (e *Executor) Run(ctx context.Context, goal Goal) (*Observation, error) {
 	}
 	if r.Reporter == nil {
 		r.Reporter = silent{}
+	}
+	if r.Sleep == nil {
+		r.Sleep = sleep
 	}
 	defer r.unlock(ctx)
 	plan, err := r.plan(ctx)

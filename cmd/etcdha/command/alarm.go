@@ -91,11 +91,8 @@ func adviseOn(c *cli.Context, o *membership.Observation, a membership.Alarm) {
 }
 
 func alarmDisarm(c *cli.Context) error {
-	if err := errors.Join(checkWriteOut(c), noArgs(c)); err != nil {
+	if err := errors.Join(checkWriteOut(c), noArgs(c), checkForce(c)); err != nil {
 		return err
-	}
-	if c.IsSet("force-unsafe") && empty(c.String("force-unsafe")) {
-		return fail.Usagef("--force-unsafe: its reason is empty")
 	}
 	s, err := openMembers(c)
 	if err != nil {

@@ -43,21 +43,10 @@ type memberClient interface {
 // with a clock of its own.
 var (
 	connectMembers = func(config etcdclient.Config) memberClient { return membership.Connect(config, now) }
-	sleep          = sleepFor
+	sleep          func(context.Context, time.Duration) error // nil: a timer
 	lookupHost     = net.DefaultResolver.LookupHost
 	operator       = whoAmI
 )
-
-func sleepFor(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
 
 // whoAmI is whom another operator is told about.
 func whoAmI() string {

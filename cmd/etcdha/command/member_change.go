@@ -22,13 +22,7 @@ func promoteCommand() *cli.Command {
 		Usage:     "make a learner a voter, if it runs and has caught up",
 		ArgsUsage: idOrName,
 		Flags:     stepFlags(),
-		Action: func(c *cli.Context) error {
-			name, err := oneArg(c, idOrName)
-			if err != nil {
-				return err
-			}
-			return (&change{c: c, goal: membership.Promote(name), shows: []quorum.Kind{quorum.Promote}}).run()
-		},
+		Action:    oneMember(membership.Promote, quorum.Promote),
 	}
 }
 
@@ -38,13 +32,18 @@ func removeCommand() *cli.Command {
 		Usage:     "take a member out, after moving the leader away from it",
 		ArgsUsage: idOrName,
 		Flags:     stepFlags(),
-		Action: func(c *cli.Context) error {
-			name, err := oneArg(c, idOrName)
-			if err != nil {
-				return err
-			}
-			return (&change{c: c, goal: membership.Remove(name), shows: []quorum.Kind{quorum.Remove}}).run()
-		},
+		Action:    oneMember(membership.Remove, quorum.Remove),
+	}
+}
+
+// oneMember is a command whose goal is about one member, and whose step is that kind.
+func oneMember(goal func(member string) membership.Goal, kind quorum.Kind) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		name, err := oneArg(c, idOrName)
+		if err != nil {
+			return err
+		}
+		return (&change{c: c, goal: goal(name), shows: []quorum.Kind{kind}}).run()
 	}
 }
 

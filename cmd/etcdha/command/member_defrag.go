@@ -30,7 +30,7 @@ func defrag(c *cli.Context) error {
 	}
 	defer s.client.Close()
 	err = membership.Defrag(c.Context, membership.DefragOptions{
-		Client: s.client, Observe: s.options(), Who: operator(), Sleep: sleep,
+		Client: s.client, Observe: s.options(), Who: operator(),
 		// What happens is told as progress, in words.
 		Progress: func(p membership.DefragProgress) { printDefrag(c, p) },
 	})

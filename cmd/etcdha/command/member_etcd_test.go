@@ -82,17 +82,6 @@ func TestApplyOnARealMember(t *testing.T) {
 	}
 }
 
-func TestSleepEndsWithItsContext(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := sleepFor(ctx, time.Hour); !errors.Is(err, context.Canceled) {
-		t.Errorf("it ended with %v", err)
-	}
-	if err := sleepFor(t.Context(), time.Nanosecond); err != nil {
-		t.Errorf("a sleep that is over is %v", err)
-	}
-}
-
 // Another operator has to find the person, and the process on that host.
 func TestWhoHoldsTheLock(t *testing.T) {
 	if who := whoAmI(); !regexp.MustCompile(`^\S+@\S+ \(pid \d+\)$`).MatchString(who) {

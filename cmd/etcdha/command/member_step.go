@@ -96,12 +96,20 @@ func (ch *change) run() error {
 	return report.finish(o)
 }
 
+// checkForce refuses to force what nobody has given a reason for.
+func checkForce(c *cli.Context) error {
+	if c.IsSet("force-unsafe") && empty(c.String("force-unsafe")) {
+		return fail.WithHint(fail.Usagef("--force-unsafe: its reason is empty"), "leave it out, and do what the refusal says")
+	}
+	return nil
+}
+
 func checkStepFlags(c *cli.Context) error {
 	if err := checkWriteOut(c); err != nil {
 		return err
 	}
-	if c.IsSet("force-unsafe") && empty(c.String("force-unsafe")) {
-		return fail.WithHint(fail.Usagef("--force-unsafe: its reason is empty"), "leave it out, and do what the refusal says")
+	if err := checkForce(c); err != nil {
+		return err
 	}
 	if c.IsSet("on-step") && empty(c.String("on-step")) {
 		return fail.Usagef("--on-step: its command is empty")
