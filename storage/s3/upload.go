@@ -129,14 +129,24 @@ type requests struct {
 
 func (r requests) PutObject(ctx context.Context, in *s3.PutObjectInput, opts ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
 	r.u.decided = true
+	in.Body = cutOff(ctx, in.Body)
+	ctx, cancel := lingering(ctx)
+	defer cancel()
 	return r.Client.PutObject(ctx, in, opts...)
+}
+
+// UploadPart waits for the answer, since a part that the server is still storing
+// may bring an upload back that is aborted meanwhile.
+func (r requests) UploadPart(ctx context.Context, in *s3.UploadPartInput, opts ...func(*s3.Options)) (*s3.UploadPartOutput, error) {
+	in.Body = cutOff(ctx, in.Body)
+	ctx, cancel := lingering(ctx)
+	defer cancel()
+	return r.Client.UploadPart(ctx, in, opts...)
 }
 
 // CreateMultipartUpload notes when a server may have made more uploads than we
 // know: a request whose answer is lost is repeated, and makes another.
 func (r requests) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipartUploadInput, opts ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error) {
-	// An interrupt gives it time for its answer: the server may be making the
-	// upload still when all of them are aborted.
 	ctx, cancel := lingering(ctx)
 	defer cancel()
 	out, err := r.Client.CreateMultipartUpload(ctx, in, opts...)
@@ -150,11 +160,34 @@ func (r requests) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultip
 	return out, nil
 }
 
-// lingering is ctx that is done [cleanUpTime] later.
+// lingering is ctx that is done [cleanUpTime] later. A request that was sent
+// gets that time for its answer: while the server works on it, nothing can be
+// said of what it leaves, and what is removed meanwhile may come back.
 func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
 	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(cleanUpTime, cancel) })
 	return later, func() { stop(); cancel() }
+}
+
+// cutOff is a body that is not sent any further when ctx is done.
+func cutOff(ctx context.Context, body io.Reader) io.Reader {
+	seeker, ok := body.(io.ReadSeeker)
+	if !ok { // nothing to send
+		return body
+	}
+	return &cutBody{ctx, seeker}
+}
+
+type cutBody struct {
+	ctx context.Context
+	io.ReadSeeker
+}
+
+func (c *cutBody) Read(p []byte) (int, error) {
+	if c.ctx.Err() != nil {
+		return 0, &aws.RequestCanceledError{Err: c.ctx.Err()} // which is not tried again
+	}
+	return c.ReadSeeker.Read(p)
 }
 
 // CompleteMultipartUpload tells the server the checksum of what was read, and
@@ -164,6 +197,8 @@ func (r requests) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMu
 	if r.u.Checksum == ChecksumCRC32 {
 		in.ChecksumCRC32 = aws.String(r.u.sum())
 	}
+	ctx, cancel := lingering(ctx)
+	defer cancel()
 	out, err := r.Client.CompleteMultipartUpload(ctx, in, opts...)
 	if err != nil {
 		r.u.err = err

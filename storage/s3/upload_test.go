@@ -148,7 +148,7 @@ func TestCancelledAtAnyStep(t *testing.T) {
 	server := startServer(t)
 	for _, p := range puts {
 		for _, step := range p.steps {
-			for _, kind := range []s3test.Kind{s3test.Stall, s3test.StallAnswer} {
+			for _, kind := range []s3test.Kind{s3test.Stall, s3test.StallAnswer, s3test.LateRequest} {
 				t.Run(p.name+"/"+step.name+"/"+string(kind), func(t *testing.T) {
 					t.Parallel()
 					prefix := newPrefix()
@@ -160,6 +160,7 @@ func TestCancelledAtAnyStep(t *testing.T) {
 					if err := s.Put(ctx, "object", sized{bytes.NewReader(random(1, p.size)), int64(p.size)}); !errors.Is(err, context.Canceled) {
 						t.Errorf("put: %v; want %v", err, context.Canceled)
 					}
+					proxy.Wait()
 					absent(t, open(t, server.URL(bucket, prefix)), "object")
 					if uploads := leaked(t, server, prefix); len(uploads) > 0 {
 						t.Errorf("uploads are left of %q", uploads)

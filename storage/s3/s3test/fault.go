@@ -1,6 +1,7 @@
 package s3test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log"
@@ -27,12 +28,13 @@ const (
 	SlowDown       Kind = "503 SlowDown"
 	CorruptRequest Kind = "a byte of the request is changed"
 	CorruptAnswer  Kind = "a byte of the answer is changed"
+	LateRequest    Kind = "the server works on it for a while, also when the client has gone"
 )
 
 // Kinds are all kinds of faults.
 var Kinds = []Kind{
 	ResetBefore, ResetRequest, ResetAfter, ResetAnswer, Stall, StallAnswer, SlowAnswer,
-	InternalError, SlowDown, CorruptRequest, CorruptAnswer,
+	InternalError, SlowDown, CorruptRequest, CorruptAnswer, LateRequest,
 }
 
 var silent = log.New(io.Discard, "", 0)
@@ -59,6 +61,31 @@ func (p *Proxy) resetRequest(w http.ResponseWriter, r *http.Request) {
 		p.forward.ServeHTTP(&unheard{header: http.Header{}}, r)
 	}
 	reset(w)
+}
+
+// lateness is how long the server works on a LateRequest.
+const lateness = 500 * time.Millisecond
+
+// late gives the server the whole request but its last byte, and that one later.
+func (p *Proxy) late(w http.ResponseWriter, r *http.Request, fault Fault) {
+	wait := func() {
+		if fault.Then != nil {
+			fault.Then()
+		}
+		select {
+		case <-time.After(lateness):
+		case <-p.broken:
+		}
+	}
+	if r.ContentLength > 0 {
+		last := func(b []byte) (int, error) { wait(); return len(b), nil }
+		r.Body = io.NopCloser(&changing{r: r.Body, at: r.ContentLength - 1, then: last})
+	} else {
+		wait()
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+	defer cancel()
+	p.forward.ServeHTTP(w, r.WithContext(ctx))
 }
 
 // stall takes a request and waits until the client goes, which is noticed only

@@ -22,6 +22,8 @@ type Proxy struct {
 	forward *httputil.ReverseProxy
 	broken  chan struct{} // closed when the test ends, for those that stall
 
+	underWay sync.WaitGroup
+
 	mu       sync.Mutex
 	faults   []*planned
 	requests []string
@@ -34,7 +36,7 @@ type Fault struct {
 	Match func(*http.Request) bool // nil: every request
 	Nth   int                      // the first of those that match to be broken, from 1; 0 is 1
 	Times int                      // how many in a row; 0 is 1, a negative number all that come
-	Then  func()                   // called where it begins to stall; may be nil
+	Then  func()                   // called where it begins to stall or wait; may be nil
 }
 
 type planned struct {
@@ -100,6 +102,9 @@ func (p *Proxy) Requests() []string {
 	return slices.Clone(p.requests)
 }
 
+// Wait waits until no request is under way, also of clients that have gone.
+func (p *Proxy) Wait() { p.underWay.Wait() }
+
 // Answer changes what the server answers, from now on: a server that claims what
 // it does not do, or the reverse. nil is nothing.
 func (p *Proxy) Answer(change func(*http.Response)) {
@@ -138,6 +143,8 @@ func (p *Proxy) faultOf(r *http.Request) Fault {
 
 // ServeHTTP does to a request what was planned.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.underWay.Add(1)
+	defer p.underWay.Done()
 	switch fault := p.faultOf(r); fault.Kind {
 	case None:
 		p.forward.ServeHTTP(w, r)
@@ -151,6 +158,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case CorruptRequest:
 		r.Body = io.NopCloser(&changing{r: r.Body, at: r.ContentLength / 2, then: flip})
 		p.forward.ServeHTTP(w, r)
+	case LateRequest:
+		p.late(w, r, fault)
 	case Stall:
 		p.stall(r, fault)
 		reset(w)
