@@ -50,6 +50,10 @@ func (c *EtcdClient) Close() {
 	clear(c.conns)
 }
 
+// Conn returns the connection to an endpoint, for other requests than those of a
+// [Client]. It is not to be kept, nor closed.
+func (c *EtcdClient) Conn(endpoint string) (*grpc.ClientConn, error) { return c.conn(endpoint) }
+
 // conn returns the connection to an endpoint. One that has failed is made anew:
 // it would refuse requests for a while even when the member is back.
 func (c *EtcdClient) conn(endpoint string) (*grpc.ClientConn, error) {

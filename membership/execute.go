@@ -2,6 +2,7 @@ package membership
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,7 +32,8 @@ type Executor struct {
 	Endpoints []string
 	Zones     map[string]string // by name of member
 	Who       string            // who changes the membership, for others who want to
-	// Wait bounds the wait for each new member. Default: DefaultWait.
+	// Wait bounds the wait for each new member, and that for each kube-apiserver
+	// to do without a member that is removed. Default: DefaultWait.
 	Wait time.Duration
 	// ForceUnsafe is why steps that are refused are to be taken all the same.
 	ForceUnsafe string
@@ -44,10 +46,13 @@ type Executor struct {
 	// Approve is asked once with the whole plan, and again if the plan comes to
 	// take out a member that it did not have to take out before. Its error
 	// ends the run. May be nil.
-	Approve  func([]Planned) error
-	Reporter Reporter // may be nil
-	Now      func() time.Time
-	Sleep    func(context.Context, time.Duration) error // default: a timer
+	Approve func([]Planned) error
+	// Apiservers are told before a member that they may use is removed, and waited
+	// for. May be nil.
+	Apiservers Apiservers
+	Reporter   Reporter // may be nil
+	Now        func() time.Time
+	Sleep      func(context.Context, time.Duration) error // default: a timer
 }
 
 // Reporter is told how a run goes, for people.
@@ -56,10 +61,12 @@ type Reporter interface {
 	// by its first step being done. A goal that is reached has an empty plan, which
 	// is not told; see [Notes].
 	Observed(o *Observation, plan []Planned)
-	// Doing is called before a step. Its warnings say if it is forced.
+	// Doing is called before a step. Its warnings say if it is forced, and more than
+	// those of the plan if kube-apiservers could not be told.
 	Doing(p Planned)
 	// Waiting is called with what the step waits for, before each new look. Between
-	// two there is a second, and as long as the members that do not answer take.
+	// two there is a second, and as long as the members that do not answer take. A
+	// second line and those after it are what somebody has to do for it.
 	Waiting(s Step, why string)
 	// Done is called after a step, with what was observed then.
 	Done(p Planned, o *Observation)
@@ -77,9 +84,11 @@ func (silent) Done(Planned, *Observation)       {}
 //
 // A refused step is an unsafe error with a [*quorum.Refusal] or a [*Hazard] in
 // it. A new member that does not come in time is an ordinary error; if the goal
-// is [Add], one that never started is taken out again.
+// is [Add], one that never started is taken out again. So is a [*StillUsed].
 func (e *Executor) Run(ctx context.Context, goal Goal) (*Observation, error) {
-	r := &run{Executor: *e, goal: goal, approved: make(map[quorum.ID]bool)}
+	r := &run{Executor: *e, goal: goal, approved: make(map[quorum.ID]bool), departure: departure{
+		free: make(map[quorum.ID]bool), marked: make(map[quorum.ID]Listed), warnings: make(map[quorum.ID]string),
+	}}
 	if r.Wait == 0 {
 		r.Wait = DefaultWait
 	}
@@ -99,6 +108,9 @@ func (e *Executor) Run(ctx context.Context, goal Goal) (*Observation, error) {
 			plan, err = r.advance(ctx)
 		}
 	}
+	if readmitErr := r.readmitAll(ctx); readmitErr != nil {
+		err = errors.Join(err, readmitErr)
+	}
 	return r.last, err
 }
 
@@ -116,6 +128,8 @@ type run struct {
 	attempt  attempt
 	refused  attempt // since when the first step is
 	cluster  uint64  // the id of the cluster that was seen first; 0 before that
+
+	departure departure
 }
 
 // prepare asks for approval and takes the backup. No lock is held meanwhile:
@@ -176,6 +190,12 @@ func (r *run) advance(ctx context.Context) ([]Planned, error) {
 		// A member that does not answer for a moment is no reason to remove it
 		// sooner: what changes the plan has to be seen twice.
 		return plan, r.Sleep(ctx, pause)
+	}
+	if ready, err := r.withdrawn(ctx, plan); err != nil || !ready {
+		return plan, err
+	}
+	if warning := r.departure.warnings[p.Step.ID]; warning != "" {
+		p.Warnings = append(p.Warnings, warning)
 	}
 	return plan, r.take(ctx, p)
 }

@@ -95,6 +95,7 @@ func (r *run) again(ctx context.Context, cause error) error {
 // finish tells everybody that a step has taken effect.
 func (r *run) finish(ctx context.Context, p Planned, o *Observation) error {
 	r.attempt = attempt{}
+	r.readmitRemoved(ctx, p.Step)
 	r.done(p, o)
 	return r.tell(ctx, newEvent(string(p.Step.Kind), p.Step, o))
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/etcdha/etcdha/internal/fail"
 )
 
-// LockKey is the key of the lock in etcd. Its value is JSON, {"who", "since"}.
+// LockKey is the key of the lock of the membership in etcd. Its value is JSON,
+// {"who", "since"}, as that of every lock.
 const LockKey = "etcdha/membership"
 
 const (
@@ -45,6 +46,7 @@ type lockValue struct {
 // member that answers, since members come and go while the lock is held.
 type etcdLock struct {
 	client *EtcdClient
+	key    string
 	lease  int64
 	value  []byte
 	stop   context.CancelFunc
@@ -57,11 +59,16 @@ type etcdLock struct {
 
 // Lock implements [Locker].
 func (c *EtcdClient) Lock(ctx context.Context, endpoints []string, who string) (Lock, error) {
+	return c.LockAt(ctx, LockKey, endpoints, who)
+}
+
+// LockAt is [EtcdClient.Lock] for what has a lock of its own, at another key.
+func (c *EtcdClient) LockAt(ctx context.Context, key string, endpoints []string, who string) (Lock, error) {
 	value, err := json.Marshal(lockValue{who, c.now().UTC()})
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
-	l := &etcdLock{client: c, endpoints: slices.Clone(endpoints), value: value, done: make(chan struct{})}
+	l := &etcdLock{client: c, key: key, endpoints: slices.Clone(endpoints), value: value, done: make(chan struct{})}
 	if err := l.try(ctx, l.grant); errors.Is(err, ErrAlarmed) {
 		// Whoever has locked before the alarm still acts.
 		if held := l.try(ctx, l.look); held != nil {
@@ -160,7 +167,7 @@ func (l *etcdLock) extend(from time.Time, seconds int64) {
 // create makes the key if there is none. A key with our lease is ours: an
 // earlier try has had its effect without our knowing.
 func (l *etcdLock) create(ctx context.Context, conn *grpc.ClientConn) error {
-	key := []byte(LockKey)
+	key := []byte(l.key)
 	r, err := pb.NewKVClient(conn).Txn(ctx, &pb.TxnRequest{
 		Compare: []*pb.Compare{{Key: key, Target: pb.Compare_CREATE, Result: pb.Compare_EQUAL,
 			TargetUnion: &pb.Compare_CreateRevision{CreateRevision: 0}}},
@@ -179,28 +186,28 @@ func (l *etcdLock) create(ctx context.Context, conn *grpc.ClientConn) error {
 	if kvs[0].Lease == l.lease {
 		return nil
 	}
-	return final{heldBy(kvs[0].Value)}
+	return final{l.heldBy(kvs[0].Value)}
 }
 
 // look is an error if somebody holds the lock, or if that cannot be seen. A
 // CORRUPT alarm may forbid reading as well.
 func (l *etcdLock) look(ctx context.Context, conn *grpc.ClientConn) error {
-	r, err := pb.NewKVClient(conn).Range(ctx, &pb.RangeRequest{Key: []byte(LockKey)})
+	r, err := pb.NewKVClient(conn).Range(ctx, &pb.RangeRequest{Key: []byte(l.key)})
 	if err != nil {
 		return err
 	}
 	if len(r.Kvs) > 0 {
-		return final{heldBy(r.Kvs[0].Value)}
+		return final{l.heldBy(r.Kvs[0].Value)}
 	}
 	return nil
 }
 
-func heldBy(value []byte) *LockedError {
+func (l *etcdLock) heldBy(value []byte) *LockedError {
 	var v lockValue
 	if json.Unmarshal(value, &v) != nil {
 		v.Who = "somebody who left no name"
 	}
-	return &LockedError{Who: v.Who, Since: v.Since}
+	return &LockedError{Key: l.key, Who: v.Who, Since: v.Since}
 }
 
 func (l *etcdLock) revoke(ctx context.Context, conn *grpc.ClientConn) error {

@@ -108,3 +108,55 @@ func TestRealLockWithoutQuorum(t *testing.T) {
 		t.Errorf("that took %s", took)
 	}
 }
+
+// An apiserver restarts for minutes. Who comes next waits, is told for whom, and gets
+// the lock then; locks of other things are free meanwhile.
+func TestRealLockThatIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	const key = "etcdha/apiserver"
+	c, first := startCluster(t, 1, 0)
+	second := connect(t, c.Config())
+	endpoints := c.Config().Endpoints
+	none := func(l *membership.LockedError) { t.Errorf("it waits for %v", l) }
+	lock, err := first.WaitLock(t.Context(), key, endpoints, "cp-1", none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := second.Lock(t.Context(), endpoints, "admin@cp1")
+	if err != nil {
+		t.Errorf("the lock of the membership: %v", err)
+	} else if err := other.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+
+	// In time, nobody releases it.
+	brief, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err = second.WaitLock(brief, key, endpoints, "cp-2", func(*membership.LockedError) {})
+	if locked, is := errors.AsType[*membership.LockedError](err); !is || locked.Who != "cp-1" || !strings.HasPrefix(err.Error(), "lock etcdha/apiserver: cp-1 holds etcdha/apiserver, since ") {
+		t.Errorf("in time: %v", err)
+	}
+
+	looks := 0
+	waiting, end := context.WithCancel(t.Context())
+	next, err := second.WaitLock(waiting, key, endpoints, "cp-2", func(locked *membership.LockedError) {
+		if looks++; locked.Who != "cp-1" {
+			t.Errorf("it waits for %v", locked)
+		}
+		if looks == 2 {
+			if err := lock.Release(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err != nil || looks != 2 {
+		t.Fatalf("after %d looks: %v", looks, err)
+	}
+	// What was begun may have to be undone after the end of ctx: the lock stays.
+	end()
+	until(t, "time to pass", func() bool { return next.Held(membership.LockTTL-2*time.Second) != nil })
+	until(t, "a renewal", func() bool { return next.Held(membership.LockTTL-time.Second) == nil })
+	if err := next.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

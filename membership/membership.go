@@ -158,12 +158,17 @@ var (
 
 // LockedError says who holds the lock.
 type LockedError struct {
+	Key   string // of the lock; "" is [LockKey]
 	Who   string
 	Since time.Time
 }
 
 func (e *LockedError) Error() string {
-	return fmt.Sprintf("%s is changing the membership, since %s", e.Who, e.Since.UTC().Format(time.RFC3339))
+	does := "is changing the membership"
+	if e.Key != "" && e.Key != LockKey {
+		does = "holds " + e.Key
+	}
+	return fmt.Sprintf("%s %s, since %s", e.Who, does, e.Since.UTC().Format(time.RFC3339))
 }
 
 // Step is one step of a plan: what it does to quorum, and what else the

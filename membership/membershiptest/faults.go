@@ -104,6 +104,13 @@ func (c *Cluster) Alarm(name string, t membership.AlarmType) {
 	})
 }
 
+// Alarmed tells whether any alarm is on, with which etcd takes no writes.
+func (c *Cluster) Alarmed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.alarms) > 0
+}
+
 // AnswerAs makes the client URLs of one member lead to another.
 func (c *Cluster) AnswerAs(name, other string) {
 	c.with(name, func(n *node) { n.answersAs = c.find(other) })
