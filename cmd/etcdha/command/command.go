@@ -95,6 +95,7 @@ func newApp(version string) *cli.App {
 			},
 			restoreCommand(),
 			membersCommand(),
+			apiserverCommand(),
 			alarmCommand(),
 			etcdctlMoveLeaderCommand(),
 			storageCommand(),

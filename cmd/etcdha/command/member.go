@@ -16,6 +16,7 @@ import (
 	"github.com/etcdha/etcdha/internal/etcdclient"
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/membership"
+	"github.com/etcdha/etcdha/membership/apiserver"
 )
 
 func membersCommand() *cli.Command {
@@ -36,13 +37,21 @@ func membersCommand() *cli.Command {
 // memberClient is a connection to a cluster whose members are looked at or changed.
 type memberClient interface {
 	membership.Client
+	// Registry is what kube-apiservers and operators tell each other there.
+	Registry(endpoints []string) apiserver.Registry
 	Close()
+}
+
+type etcdMembers struct{ *membership.EtcdClient }
+
+func (c etcdMembers) Registry(endpoints []string) apiserver.Registry {
+	return apiserver.NewRegistry(c.Conn, endpoints)
 }
 
 // What is between these commands and a real cluster. Tests have one in memory,
 // with a clock of its own.
 var (
-	connectMembers = func(config etcdclient.Config) memberClient { return membership.Connect(config, now) }
+	connectMembers = func(config etcdclient.Config) memberClient { return etcdMembers{membership.Connect(config, now)} }
 	sleep          func(context.Context, time.Duration) error // nil: a timer
 	lookupHost     = net.DefaultResolver.LookupHost
 	operator       = whoAmI

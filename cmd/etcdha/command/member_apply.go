@@ -30,7 +30,7 @@ func memberApplyCommand() *cli.Command {
 learner. With a store configured, a verified backup is taken before the first step.
 After a crash, a timeout, or what somebody else has done, the same command goes on
 where the cluster is.`,
-		Flags:  stepFlags(slices.Concat(own, startFlags(waitFlag()), sealFlags(), storeFlagsFor("`URL` or directory that gets the backup; may be repeated"))...),
+		Flags:  stepFlags(slices.Concat(own, startFlags(waitFlag()), removalFlags(), sealFlags(), storeFlagsFor("`URL` or directory that gets the backup; may be repeated"))...),
 		Action: memberApply,
 	}
 }

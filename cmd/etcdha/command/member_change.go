@@ -31,7 +31,7 @@ func removeCommand() *cli.Command {
 		Name:      "remove",
 		Usage:     "take a member out, after moving the leader away from it",
 		ArgsUsage: idOrName,
-		Flags:     stepFlags(),
+		Flags:     stepFlags(removalFlags()...),
 		Action:    oneMember(membership.Remove, quorum.Remove),
 	}
 }
@@ -111,7 +111,7 @@ func replaceCommand() *cli.Command {
 		Description: `OLD is a name or an id, NEW the name of the new member, which may be the same. A
 dead member is removed first, a live one last. While it waits for the new etcd, it
 says how to start it; run again, the same command goes on where the cluster is.`,
-		Flags:  stepFlags(slices.Concat(own, startFlags(waitFlag()))...),
+		Flags:  stepFlags(slices.Concat(own, startFlags(waitFlag()), removalFlags())...),
 		Action: replace,
 	}
 }

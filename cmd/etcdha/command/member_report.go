@@ -3,6 +3,7 @@ package command
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/etcdha/etcdha/membership"
@@ -75,21 +76,39 @@ func (r *stepReporter) Doing(p membership.Planned) {
 	fmt.Fprintf(w, "-> %s\n", stepText(r.seen, p.Step))
 	if p.Refused() != nil {
 		printWarnings(r.c, w, p.Warnings) // once more: it is forced
+	} else {
+		printWarnings(r.c, w, r.unsaid(p))
 	}
 	if p.Step.Kind == quorum.Heal {
 		r.tell(r.seen, p.Step)
 	}
 }
 
+// unsaid are the warnings of a step that its plan did not have.
+func (r *stepReporter) unsaid(p membership.Planned) []string {
+	return slices.DeleteFunc(slices.Clone(p.Warnings), func(warning string) bool {
+		return slices.ContainsFunc(r.plan, func(told membership.Planned) bool { return slices.Contains(told.Warnings, warning) })
+	})
+}
+
 // sayAgain is how often a wait that goes on is mentioned.
 const sayAgain = 30 * time.Second
 
-// Waiting says what is waited for, when that changes and now and then.
+// Waiting says what is waited for, when that changes and now and then; what
+// somebody has to do for it is said once.
 func (r *stepReporter) Waiting(_ membership.Step, why string) {
-	if t := now(); why != r.why || t.Sub(r.at) >= sayAgain {
-		r.why, r.at = why, t
-		fmt.Fprintf(r.c.App.ErrWriter, "   waiting: %s\n", why)
+	t := now()
+	if why == r.why && t.Sub(r.at) < sayAgain {
+		return
 	}
+	what, toDo, _ := strings.Cut(why, "\n")
+	fmt.Fprintf(r.c.App.ErrWriter, "   waiting: %s\n", what)
+	for line := range strings.Lines(toDo) {
+		if why != r.why {
+			fmt.Fprintf(r.c.App.ErrWriter, "     %s\n", strings.TrimSuffix(line, "\n"))
+		}
+	}
+	r.why, r.at = why, t
 }
 
 // Done prints what etcdctl would.

@@ -83,6 +83,7 @@ func (ch *change) run() error {
 	e.Who, e.Now, e.Sleep = operator(), now, sleep
 	e.ForceUnsafe = c.String("force-unsafe")
 	e.Approve, e.OnStep, e.Reporter = ch.approve, ch.onStep, report
+	e.Apiservers = apiserversOf(c, s)
 	o, err := e.Run(c.Context, ch.goal)
 	switch {
 	case c.Bool("dry-run"):
@@ -116,6 +117,9 @@ func checkStepFlags(c *cli.Context) error {
 	}
 	if c.IsSet("wait") && c.Duration("wait") <= 0 {
 		return fail.Usagef("--wait %s: a time such as 5m is needed", c.Duration("wait"))
+	}
+	if err := checkApiservers(c); err != nil {
+		return err
 	}
 	return checkRender(c)
 }

@@ -89,6 +89,15 @@ func (t *teller) event(what string) (do func(), err error) {
 		return func() { t.openData(arg(1)) }, nil
 	case "lock": // somebody else's: lock WHO [crashed]
 		return func() { t.lock(arg(1), arg(2) == "crashed") }, nil
+	case "apiserver": // HOST ADDRESS [agent=TIME] [stacked=MEMBER]
+		return func() {}, t.kubernetes.apiserver(words[1:])
+	case "rewired": // HOST: somebody has typed etcdha apiserver rewire there
+		return func() { t.kubernetes.rewired(arg(1)) }, nil
+	case "encrypted": // are the endpoints of Kubernetes
+		t.kubernetes.unclear = errEncrypted
+		return func() {}, nil
+	case "killed": // is etcdha, and there again with the next command
+		return func() { t.cluster.Crash() }, nil
 	case "etcdha": // dies before|after change N, and is there again with the next command; or: gets no answer to change N
 		n, err := strconv.Atoi(arg(len(words) - 1))
 		if arg(1) == "gets" {

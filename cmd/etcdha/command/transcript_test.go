@@ -16,6 +16,7 @@ import (
 
 	"github.com/etcdha/etcdha/internal/etcdclient"
 	"github.com/etcdha/etcdha/internal/fail"
+	"github.com/etcdha/etcdha/membership/apiserver"
 	"github.com/etcdha/etcdha/membership/membershiptest"
 	"github.com/etcdha/etcdha/snapshot"
 	"github.com/etcdha/etcdha/storage"
@@ -77,18 +78,19 @@ func firstDifference(want, got string) string {
 
 // teller tells one story.
 type teller struct {
-	t       *testing.T
-	cluster *membershiptest.Cluster
-	foreign *membershiptest.Cluster // another one, which answers as well
-	answers []string                // to what is asked on the terminal
-	backup  error                   // how the next backup ends
-	printed bytes.Buffer
+	t          *testing.T
+	cluster    *membershiptest.Cluster
+	foreign    *membershiptest.Cluster // another one, which answers as well
+	answers    []string                // to what is asked on the terminal
+	kubernetes *toldRegistry           // what it keeps of kube-apiservers
+	backup     error                   // how the next backup ends
+	printed    bytes.Buffer
 }
 
 // newTeller puts a cluster in memory where a real one would be.
 func newTeller(t *testing.T) *teller {
 	tell := &teller{t: t}
-	swap(t, &connectMembers, func(etcdclient.Config) memberClient { return &world{Cluster: tell.cluster, foreign: tell.foreign} })
+	swap(t, &connectMembers, func(etcdclient.Config) memberClient { return &world{tell.cluster, tell.foreign, tell.kubernetes} })
 	swap(t, &now, func() time.Time { return tell.cluster.Now() })
 	swap(t, &sleep, func(ctx context.Context, d time.Duration) error { return tell.cluster.Sleep(ctx, d) })
 	swap(t, &lookupHost, lookUp)
@@ -126,6 +128,7 @@ func (t *teller) tell(story string) string {
 			cluster = append(cluster, rest)
 			if i+1 == len(lines) || !strings.HasPrefix(lines[i+1], "|") {
 				t.cluster = membershiptest.New(t.t, strings.Join(cluster, "\n"))
+				t.kubernetes = &toldRegistry{cluster: t.cluster, marks: make(map[uint64]apiserver.Withdrawal)}
 				cluster = nil
 			}
 			continue
@@ -140,6 +143,9 @@ func (t *teller) tell(story string) string {
 			fmt.Fprintln(t.stdout(), t.cluster)
 			if !t.cluster.HasQuorum() {
 				fmt.Fprintln(t.stdout(), "QUORUM IS LOST")
+			}
+			if marked := t.kubernetes.marked(); marked != "" {
+				fmt.Fprintln(t.stdout(), "withdrawn:", marked)
 			}
 		default:
 			continue

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/etcdha/etcdha/membership"
+	"github.com/etcdha/etcdha/membership/apiserver"
 	"github.com/etcdha/etcdha/membership/membershiptest"
 )
 
@@ -23,10 +24,13 @@ import (
 // world is the client of a story.
 type world struct {
 	*membershiptest.Cluster
-	foreign *membershiptest.Cluster // may be nil
+	foreign  *membershiptest.Cluster // may be nil
+	registry *toldRegistry
 }
 
 func (*world) Close() {}
+
+func (w *world) Registry([]string) apiserver.Registry { return w.registry }
 
 func (w *world) at(endpoint string) membership.Reader {
 	if w.foreign != nil && slices.Contains(w.foreign.Endpoints(), endpoint) {

@@ -1,0 +1,142 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/etcdha/etcdha/internal/fail"
+	"github.com/etcdha/etcdha/membership/apiserver"
+	"github.com/etcdha/etcdha/membership/apiserver/etcdservers"
+)
+
+func followCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "follow",
+		Usage: "keep the apiserver of this host on the members of etcd, as they come and go",
+		Description: `An agent for each control-plane node. What the members ask for has to settle before
+anything is restarted, and one node restarts at a time. A member that is about to be
+removed is left alone at once, and it is confirmed in etcd that it was. Without
+quorum nothing is done. It ends with SIGTERM.`,
+		Flags:  siteFlags(append(followFlags(), fileFlag())...),
+		Action: connected(follow),
+	}
+}
+
+const categoryAgent = "Agent"
+
+// followFlags are those that only an agent has.
+func followFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "listen", Value: apiserver.DefaultListen, Usage: "`HOST:PORT` for /healthz, /readyz and /metrics over HTTPS, with the apiserver's certificate, or unix:///PATH; empty for none", Category: categoryAgent},
+		&cli.DurationFlag{Name: "period", Value: apiserver.DefaultPeriod, Usage: "`TIME` between two looks", Category: categoryAgent},
+		&cli.DurationFlag{Name: "settle", Value: apiserver.DefaultSettle, Usage: "`TIME` for which the members have to ask for the same list", Category: categoryAgent},
+	}
+}
+
+func checkFollowFlags(c *cli.Context) error {
+	if c.Duration("period") <= 0 || c.Duration("settle") <= 0 {
+		return fail.Usagef("--period and --settle must be more than nothing")
+	}
+	return nil
+}
+
+func follow(c *cli.Context) error {
+	a, err := newAgent(c)
+	if err != nil {
+		return err
+	}
+	run, ctx := errgroup.WithContext(c.Context)
+	if address := c.String("listen"); address != "" {
+		l, err := a.Listen(address)
+		if err != nil {
+			return fmt.Errorf("--listen %s: %w", address, err)
+		}
+		run.Go(func() error { return a.Serve(ctx, l) })
+	}
+	run.Go(func() error { return a.Run(ctx) })
+	return run.Wait()
+}
+
+// newAgent reads the flags and the file. What can never be followed is found now.
+func newAgent(c *cli.Context) (*apiserver.Follower, error) {
+	if err := checkFollowFlags(c); err != nil {
+		return nil, err
+	}
+	name, err := fileName(c)
+	if err != nil {
+		return nil, err
+	}
+	f, err := readFollowed(name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := restartOf(c, f); err != nil {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	return apiserver.NewFollower(apiserver.FollowOptions{
+		FS: hostRoot, File: name, Host: host,
+		Open:         func(_ context.Context, f *etcdservers.File) (*apiserver.Local, error) { return openLocal(c, f) },
+		UpdateConfig: configUpdate(c),
+		Period:       c.Duration("period"), Settle: c.Duration("settle"),
+		Now: now, Sleep: sleep, Log: newLog(c),
+	}), nil
+}
+
+// readFollowed reads a file that tells how an apiserver is run: by that it is known
+// among the processes of the host.
+func readFollowed(name string) (*etcdservers.File, error) {
+	f, err := readServers(name)
+	if err == nil && len(f.Args) == 0 {
+		err = fail.WithHint(fail.Usagef("%s does not tell how an apiserver is run", name), "give its manifest or unit as --file")
+	}
+	return f, err
+}
+
+// openLocal connects to the etcd of the file.
+func openLocal(c *cli.Context, f *etcdservers.File) (*apiserver.Local, error) {
+	addresses, err := apiserver.Announced(f, apiserver.NewHost())
+	if err != nil {
+		return nil, err
+	}
+	config, err := etcdOf(c, f, f.Servers)
+	if err != nil {
+		return nil, err
+	}
+	cluster := openCluster(config)
+	return &apiserver.Local{
+		Cluster: cluster, Registry: cluster.registry, Addresses: addresses, Secure: apiserver.Secure(f),
+		Site: func(_ context.Context, lock apiserver.Cluster) (*apiserver.Site, error) {
+			return newSite(c, f, lock, cluster.registry)
+		},
+		Close: cluster.Close,
+	}, nil
+}
+
+// configUpdate writes a list to kubeadm's configuration in the cluster, where there
+// is a kubeconfig. One that knows no external etcd is for a person to change.
+func configUpdate(c *cli.Context) func(context.Context, []string) error {
+	return func(ctx context.Context, servers []string) error {
+		client, err := kubeClient(c)
+		if client == nil || err != nil {
+			return err
+		}
+		changed, err := client.UpdateKubeadmConfig(ctx, servers)
+		switch {
+		case errors.Is(err, apiserver.ErrKubeadmStacked):
+			newLog(c).Warn(err.Error(), "hint", fail.Hint(err))
+			return nil
+		case changed:
+			newLog(c).Info("kubeadm's configuration in the cluster has the list, too")
+		}
+		return err
+	}
+}
