@@ -82,6 +82,7 @@ type Follower struct {
 	trouble trouble
 	resumed bool
 	sent    sent
+	list    ofList
 	config  configured
 
 	enter func(*Site) site // tests have a site of their own
@@ -148,6 +149,9 @@ func (f *Follower) look(ctx context.Context) error {
 	defer local.Close()
 	v := &visit{Follower: f, file: file, local: local}
 	if err := v.observe(ctx); err != nil {
+		return f.outOfSight(err)
+	}
+	if err := v.recognise(ctx); err != nil {
 		return f.outOfSight(err)
 	}
 	if err := v.resume(ctx); err != nil { // needs the lock, and so quorum
@@ -217,7 +221,7 @@ func (v *visit) site(ctx context.Context, lock Cluster) (site, error) {
 // choose decides the list by what was observed.
 func (v *visit) choose(m *Membership) (Choice, error) {
 	return Choose(Wish{
-		Current: v.file.Servers, Members: m.Members, Addresses: v.local.Addresses, Secure: v.local.Secure,
+		Current: v.file.Servers, Topology: v.list.topology, Members: m.Members, Addresses: v.local.Addresses, Secure: v.local.Secure,
 	})
 }
 

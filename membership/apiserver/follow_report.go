@@ -54,7 +54,7 @@ func (v *visit) confirm(ctx context.Context) error {
 // report is what there is to say, once it was seen to be so.
 func (v *visit) report() (Report, error) {
 	r, err := NewReport(v.file, v.members, v.local.Addresses)
-	r.Host, r.Agent, r.At = v.Host, true, v.Now().UTC()
+	r.Host, r.Agent, r.At, r.Topology = v.Host, true, v.Now().UTC(), v.list.topology
 	return r, err
 }
 

@@ -28,7 +28,7 @@ func (v *visit) rewire(ctx context.Context, choice Choice) error {
 		v.metrics.rewires.WithLabelValues(resultFailed).Inc()
 		return v.pauses.err
 	}
-	v.pauses, v.pending = pauses{}, pending{}
+	v.pauses, v.pending, v.list.servers = pauses{}, pending{}, choice.Servers
 	v.metrics.rewires.WithLabelValues(resultDone).Inc()
 	v.metrics.rewired.Set(seconds(v.Now()))
 	v.metrics.servers.Set(float64(len(choice.Servers)))

@@ -78,6 +78,32 @@ func TestAFlappingMember(t *testing.T) {
 	}
 }
 
+// A list that has shrunk to the member on this host grows again, also if the agent
+// was started anew meanwhile. One that somebody has made stacked stays so.
+func TestAListThatShrinksToItsOwnHost(t *testing.T) {
+	n := newFollowed(t)
+	n.member(1).ClientURLs = []string{"https://10.0.0.11:2379"}
+	n.write([]string{"https://10.0.0.11:2379", "https://10.0.0.2:2379", "https://10.0.0.3:2379"})
+	n.running = n.servers()
+	n.run(time.Minute)
+	n.remove(2)
+	n.remove(3)
+	n.run(2 * time.Minute)
+	n.wantServers([]string{"https://10.0.0.11:2379"}, 1)
+	n.start()
+	n.members = append(n.members, voter(2))
+	n.run(2 * time.Minute)
+	n.wantServers([]string{"https://10.0.0.11:2379", "https://10.0.0.2:2379"}, 2)
+
+	n.write([]string{"https://127.0.0.1:2379"})
+	n.running = n.servers()
+	n.run(5 * time.Minute)
+	n.wantServers([]string{"https://127.0.0.1:2379"}, 2)
+	if r := n.lastReport(); r.Topology != Stacked {
+		t.Errorf("report: %+v", r)
+	}
+}
+
 // Whoever removes a member waits for this: two looks, and then the report.
 func TestAWithdrawalIsFollowedAtOnceAndConfirmed(t *testing.T) {
 	n := newFollowed(t)

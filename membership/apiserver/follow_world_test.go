@@ -250,6 +250,13 @@ func (r followedRegistry) Withdrawals(context.Context) ([]Withdrawal, int64, err
 	return all, r.n.revision, nil
 }
 
+func (r followedRegistry) Endpoints(context.Context) ([]Endpoint, error) {
+	if len(r.n.reports) == 0 {
+		return nil, nil
+	}
+	return []Endpoint{{Report: &r.n.reports[len(r.n.reports)-1]}}, nil
+}
+
 func (r followedRegistry) Report(_ context.Context, report Report) error {
 	r.n.revision++
 	r.n.reports = append(r.n.reports, report)
