@@ -4,15 +4,20 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 
 # Every module of the tree. The nested ones hold tools whose dependencies etcdha must not share.
 ETCDS   := etcd35 etcd36 etcd37
-MODULES := . $(ETCDS:%=e2e/%) e2e/lint e2e/s5cmd e2e/versitygw
+MODULES := . $(ETCDS:%=e2e/%) e2e/kubeadm130 e2e/kubernetes e2e/lint e2e/s5cmd e2e/versitygw
 
 PLATFORMS := linux/amd64 linux/arm64 darwin/arm64
 
 ETCD_BINARIES := $(foreach e,$(ETCDS),$(addprefix bin/$(e)/,etcd etcdctl etcdutl))
+KUBERNETES    := bin/kubernetes/kube-apiserver bin/kubernetes/kubeadm bin/kubeadm130/kubeadm
 VERSITYGW     := bin/versitygw
 S5CMD         := bin/s5cmd
 LINT          := bin/golangci-lint
 VULN          := bin/govulncheck
+
+# The tests of whole control planes have a target of their own: what they run takes minutes to build.
+CONTROLPLANE := ./e2e/controlplane
+tested        = $$(go list $(1) | grep -v '/e2e/controlplane$$')
 
 Q   := $(if $(V),,@)
 say  = @printf '  %-9s %s\n'
@@ -24,7 +29,7 @@ say  = @printf '  %-9s %s\n'
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build
 build: ## build bin/etcdha, one static binary
@@ -35,22 +40,29 @@ build: ## build bin/etcdha, one static binary
 tools: packages $(ETCD_BINARIES) $(VERSITYGW) ## build the etcd versions and the S3 server that the tests run against
 	@:
 
-# What docs/recover-by-hand.md uses beside etcdutl.
+# What docs/recover-by-hand.md uses beside etcdutl, and what knows how systemd reads a unit.
 .PHONY: packages
 packages:
-	$(Q)e2e/packages.sh age openssl zstd
+	$(Q)e2e/packages.sh age openssl zstd $(if $(shell command -v apt-get),systemd-analyze=systemd)
 
 .PHONY: test
 test: build tools ## run every test under the race detector
 	$(say) test './...'
-	$(Q)CGO_ENABLED=1 go test -race -timeout 40m ./...
+	$(Q)CGO_ENABLED=1 go test -race -timeout 40m $(call tested,./...)
 	$(say) counted 'what the rules of quorum were judged by'
 	$(Q)go test -v ./membership/quorum | sed -nE 's/^ +[a-z]+_test.go:[0-9]+: (.*[0-9] (states|worlds),[^:]*).*/    \1/p'
 
 .PHONY: e2e
 e2e: build tools ## run the end-to-end tests only
 	$(say) test './e2e/...'
-	$(Q)CGO_ENABLED=1 go test -race -timeout 40m ./e2e/...
+	$(Q)CGO_ENABLED=1 go test -race -timeout 40m $(call tested,./e2e/...)
+
+# As root: each host is a set of namespaces. Two cores run one story at a time.
+.PHONY: test-kubernetes
+test-kubernetes: build bin/etcd37/etcd $(KUBERNETES) ## run the tests with real kube-apiservers and kubeadm
+	$(Q)e2e/packages.sh ip=iproute2
+	$(say) test '$(CONTROLPLANE)'
+	$(Q)CGO_ENABLED=1 go test -race -timeout 60m $(CONTROLPLANE)
 
 # Other stories each time; -chaos-seed plays one of them again.
 .PHONY: test-chaos
@@ -118,6 +130,15 @@ bin/etcd%/etcd bin/etcd%/etcdctl bin/etcd%/etcdutl: e2e/etcd%/go.mod e2e/etcd%/g
 	$(Q)CGO_ENABLED=0 go build -C e2e/etcd$* -trimpath -o ../../bin/etcd$*/etcd go.etcd.io/etcd/server/v3
 	$(Q)CGO_ENABLED=0 go build -C e2e/etcd$* -trimpath -o ../../bin/etcd$*/etcdctl go.etcd.io/etcd/etcdctl/v3
 	$(Q)CGO_ENABLED=0 go build -C e2e/etcd$* -trimpath -o ../../bin/etcd$*/etcdutl go.etcd.io/etcd/etcdutl/v3
+
+# A kubeadm whose version is not set asks the Internet for the newest one.
+bin/kubernetes/%: e2e/kubernetes/go.mod e2e/kubernetes/go.sum
+	$(say) build $@
+	$(Q)CGO_ENABLED=0 go build -C e2e/kubernetes -trimpath -ldflags '-X k8s.io/component-base/version.gitVersion=v1.36.3' -o ../../$@ k8s.io/kubernetes/cmd/$*
+
+bin/kubeadm130/kubeadm: e2e/kubeadm130/go.mod e2e/kubeadm130/go.sum
+	$(say) build $@
+	$(Q)CGO_ENABLED=0 go build -C e2e/kubeadm130 -trimpath -ldflags '-X k8s.io/component-base/version.gitVersion=v1.30.4' -o ../../$@ k8s.io/kubernetes/cmd/kubeadm
 
 $(VERSITYGW): e2e/versitygw/go.mod e2e/versitygw/go.sum
 	$(say) build $@

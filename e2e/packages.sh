@@ -1,11 +1,11 @@
 #!/bin/sh
-# Makes sure of the commands that the tests hold etcdha against: packages.sh COMMAND...
-# Each is a Debian package of its own name; elsewhere they have to be there.
+# Makes sure of the commands that the tests hold etcdha against: packages.sh COMMAND[=PACKAGE]...
+# Each is a Debian package of its own name, unless another is given; elsewhere they have to be there.
 set -eu
 
 missing=
 for command; do
-  command -v "$command" >/dev/null || missing="$missing $command"
+  command -v "${command%=*}" >/dev/null || missing="$missing ${command#*=}"
 done
 [ -n "$missing" ] || exit 0
 
@@ -15,5 +15,5 @@ if command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then
   # shellcheck disable=SC2086 # a list
   exec apt-get install -y -qq --no-install-recommends $missing
 fi
-echo "the tests need these commands, please install them:$missing" >&2
+echo "the tests need these commands, please install their packages:$missing" >&2
 exit 1
