@@ -20,16 +20,21 @@ const afterComment = "it follows a comment that ends in a backslash, which goes 
 // assignments the later one counts.
 //
 // It is the state machine of parse_env_file_internal() in systemd's env-file.c.
-func assignments(src *source) []assignment {
-	p := &environmentParser{src: src, state: preKey}
+//
+// stray is where the first line ends that assigns nothing, which systemd ignores;
+// -1 if there is none.
+func assignments(src *source) (all []assignment, stray int) {
+	p := &environmentParser{src: src, state: preKey, stray: -1}
 	for i := range len(src.data) {
 		p.state = p.state(p, i, src.data[i])
 	}
 	// A value that the end of the file cuts off counts; a name without "=" does not.
 	if p.inValue {
 		p.push()
+	} else if len(p.key) > 0 {
+		p.ignore(len(src.data) - 1)
 	}
-	return p.all
+	return p.all, p.stray
 }
 
 // newlines end a line; CR and LF do, each by itself.
@@ -45,6 +50,7 @@ type environmentParser struct {
 	solid   int  // of value: what stands before the blanks at its end
 	inValue bool // past the "="
 	doubt   string
+	stray   int // see assignments
 }
 
 // environmentState takes the byte c, at i, and returns the state after it.
@@ -64,6 +70,14 @@ func (p *environmentParser) push() {
 	p.key, p.value, p.solid, p.inValue, p.doubt = nil, text{}, 0, false, ""
 }
 
+// ignore ends a line that assigns nothing.
+func (p *environmentParser) ignore(end int) {
+	if p.stray < 0 {
+		p.stray = end
+	}
+	p.key, p.doubt = nil, ""
+}
+
 func preKey(p *environmentParser, _ int, c byte) environmentState {
 	switch {
 	case c == '#' || c == ';':
@@ -79,10 +93,10 @@ func preKey(p *environmentParser, _ int, c byte) environmentState {
 	return key
 }
 
-func key(p *environmentParser, _ int, c byte) environmentState {
+func key(p *environmentParser, i int, c byte) environmentState {
 	switch {
 	case strings.IndexByte(newlines, c) >= 0:
-		p.key, p.doubt = nil, ""
+		p.ignore(i)
 		return preKey
 	case c == '=':
 		p.inValue = true

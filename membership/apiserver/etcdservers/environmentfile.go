@@ -68,6 +68,9 @@ func readEnvironmentFile(_ fs.FS, src *source) (*File, error) {
 	case 0:
 		return nil, fmt.Errorf("%s: %w", src.path, ErrNotFound)
 	case 1:
+		if err := refuseOther(src); err != nil {
+			return nil, err
+		}
 		return found[0], nil
 	}
 	return nil, &Refusal{
@@ -76,15 +79,48 @@ func readEnvironmentFile(_ fs.FS, src *source) (*File, error) {
 	}
 }
 
+// otherLanguage are files in which a line NAME=VALUE is not what it is to systemd.
+var otherLanguage = regexp.MustCompile(`\.(sh|tf|tfvars|toml|ini|hcl|py)$`)
+
+// refuseOther refuses what systemd would not complain about and is no environment
+// file all the same: where no unit says that it is one, every line has to.
+func refuseOther(src *source) error {
+	other := func(line int) error {
+		return src.refuse(line, "is no environment file as systemd reads it", "name the unit that reads it, if one does, or edit it by hand")
+	}
+	if otherLanguage.MatchString(src.path) {
+		return other(0)
+	}
+	all, stray := assignments(src)
+	if stray >= 0 {
+		return other(verbatim(src, stray, stray+1, bare{}).line())
+	}
+	for _, a := range all {
+		if name, _ := exported(a.name); !validName.MatchString(name) {
+			return other(a.value.line())
+		}
+	}
+	return nil
+}
+
+// exported is the name of a variable without the "export" of a shell.
+func exported(name string) (rest string, ok bool) {
+	rest, ok = strings.CutPrefix(name, "export")
+	if trimmed := strings.Trim(rest, blank); ok && trimmed != rest {
+		return trimmed, true
+	}
+	return name, false
+}
+
 // environmentOf returns the variables that systemd takes from a file.
 func environmentOf(src *source) (map[string]assignment, error) {
 	if strings.IndexByte(src.data, 0) >= 0 || !utf8.ValidString(src.data) {
 		return nil, &Refusal{Path: src.path, Reason: "is no text that systemd reads", Instead: "name the file that carries " + FlagName}
 	}
 	set := map[string]assignment{}
-	for _, a := range assignments(src) {
-		if exported, ok := strings.CutPrefix(a.name, "export"); ok && validName.MatchString(strings.Trim(exported, blank)) &&
-			strings.Trim(exported, blank) != exported && isList(exported, a.value) {
+	assigned, _ := assignments(src)
+	for _, a := range assigned {
+		if name, ok := exported(a.name); ok && validName.MatchString(name) && isList(name, a.value) {
 			return nil, &Refusal{
 				Path: src.path, Line: a.value.line(), Reason: `has "export", so that a shell reads it, and systemd does not`,
 				Instead: "edit it by hand",
@@ -105,7 +141,7 @@ func isList(name string, value view) bool {
 	}) {
 		return true
 	}
-	return listVariable.MatchString(strings.Trim(name, blank)) && len(serversOf(value.text)) > 0
+	return listVariable.MatchString(strings.Trim(name, blank)) && len(Split(value.text)) > 0
 }
 
 // inVariable reads the list in a variable; nil if there is none.
@@ -124,13 +160,16 @@ func inVariable(src *source, name string, a assignment) (*File, error) {
 	if err == nil && a.doubt != "" {
 		err = errors.New(a.doubt)
 	}
+	if err == nil && isFlag && a.value.asksShell() {
+		err = errors.New("it has a variable in it, which a shell replaces, and systemd does not")
+	}
 	if err != nil {
 		return nil, src.refuse(a.value.line(), name+": "+err.Error(), "edit the file by hand")
 	}
 	if err := checkList(src, value); err != nil {
 		return nil, err
 	}
-	servers := serversOf(value.text)
+	servers := Split(value.text)
 	return &File{
 		Path: src.path, Form: EnvironmentFile, Flag: FlagName,
 		Where:   fmt.Sprintf("line %d, %s", value.line(), name),
@@ -142,23 +181,31 @@ func inVariable(src *source, name string, a assignment) (*File, error) {
 	}, nil
 }
 
+// asksShell tells whether a shell would put something else in place of a part of
+// the value. A dollar sign behind a backslash stands for itself.
+func (v view) asksShell() bool {
+	for _, at := range shellVariable.FindAllStringIndex(v.text, -1) {
+		if p := v.from[at[0]]; p.to == p.from+1 {
+			return true
+		}
+	}
+	return false
+}
+
+var shellVariable = regexp.MustCompile(`\$[A-Za-z_{(]`)
+
 // checkList refuses a list that is not known as it stands in src.
 func checkList(src *source, value view) error {
-	servers := serversOf(value.text)
+	servers := Split(value.text)
 	if why := value.unknowable(); why != "" {
 		return src.refuse(value.line(), "the list is not known before the service runs: "+why, "edit the file by hand")
 	}
-	if strings.Contains(value.text, "$") {
+	if strings.Contains(value.text, "$") && !strings.Contains(value.text, "@") {
 		return src.refuse(value.line(), fmt.Sprintf("the list has %q: systemd replaces ${NAME} within a word of ExecStart= and $NAME as a word of its own, and nothing else", value.text),
 			"write the list itself, by hand")
 	}
-	if err := src.unrendered(value.line(), servers); err != nil {
+	if err := src.checkServers(value.line(), servers); err != nil {
 		return err
-	}
-	for _, server := range servers {
-		if strings.Trim(server, plain) != "" || !strings.Contains(server, "://") {
-			return src.refuse(value.line(), fmt.Sprintf("%q in the list is no URL", server), "edit the file by hand")
-		}
 	}
 	if len(servers) == 0 {
 		return src.refuse(value.line(), "the list is empty", "edit the file by hand")
@@ -185,7 +232,7 @@ func onlyList(before, after string, from, to []string) error {
 			continue
 		}
 		old := strings.NewReplacer("\\\r\n", "", "\\\n", "").Replace(before[len(head) : len(before)-len(tail)])
-		if slices.Equal(serversOf(old), from) {
+		if slices.Equal(Split(old), from) {
 			return nil
 		}
 	}

@@ -56,7 +56,7 @@ func Find(fsys fs.FS) ([]string, error) {
 		}
 	}
 	for _, name := range foreignFiles {
-		if _, err := fs.Stat(fsys, inside(name)); err == nil {
+		if info, err := fs.Stat(fsys, inside(name)); err == nil && info.Mode().IsRegular() {
 			found = append(found, name)
 		}
 	}

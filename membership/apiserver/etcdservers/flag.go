@@ -1,64 +1,34 @@
 package etcdservers
 
 import (
+	"errors"
 	"fmt"
-	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/etcdha/etcdha/internal/fail"
 )
-
-// CheckServers refuses what is no list of etcd's client URLs, or could not be
-// written everywhere without quotes and escapes. It is a usage error.
-func CheckServers(servers []string) error {
-	if len(servers) == 0 {
-		return fail.Usagef("the list of servers is empty")
-	}
-	for i, server := range servers {
-		u, err := url.Parse(server)
-		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil ||
-			strings.TrimRight(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" ||
-			strings.Trim(server, plain) != "" {
-			return fail.WithHint(fail.Usagef("%q is no URL of an etcd server", server), "they look like https://10.0.0.1:2379")
-		}
-		if slices.Contains(servers[:i], server) {
-			return fail.Usagef("%s is in the list twice", server)
-		}
-	}
-	return nil
-}
-
-// plain are the bytes of such URLs. None has a meaning in a quoted string of
-// YAML, of systemd or of a shell.
-const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:/.-_[]"
-
-// serversOf splits the value of the flag as kube-apiserver does.
-func serversOf(value string) []string {
-	var servers []string
-	for server := range strings.SplitSeq(value, ",") {
-		if server = strings.TrimSpace(server); server != "" {
-			servers = append(servers, server)
-		}
-	}
-	return servers
-}
 
 // flagValue finds the one value of the flag among the words of a command line, as
 // --flag=value or as two words. ok is false if the flag is not there.
 func flagValue(words []view) (value view, ok bool, err error) {
 	for i, w := range words {
-		var found view
-		switch name, _, both := strings.Cut(w.text, "="); {
-		case !isFlag(name):
+		name, _, both := strings.Cut(w.text, "=")
+		if !isFlag(name) {
 			continue
+		}
+		var found view
+		rest := words[i+1:]
+		switch {
 		case both:
 			found = w.slice(len(name)+1, len(w.text))
-		case i+1 == len(words):
+		case len(rest) == 0:
 			return view{}, false, fmt.Errorf("%s has no value", w.text)
 		default:
-			found = words[i+1]
+			found, rest = rest[0], rest[1:]
+		}
+		if len(rest) > 0 && strings.Contains(rest[0].text, "://") && !strings.HasPrefix(rest[0].text, "-") {
+			return view{}, false, errors.New("a URL stands behind the list as a word of its own, which kube-apiserver does not take")
 		}
 		if ok {
 			return view{}, false, fmt.Errorf("%s is given twice, and kube-apiserver adds one to the other", FlagName)
@@ -137,10 +107,14 @@ func within(name, dir string) bool {
 	return name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/")
 }
 
+// apiServer is what kube-apiserver is called, as a program or as an image: with a
+// version, a platform, a tag or a digest behind it.
+var apiServer = regexp.MustCompile(`^kube-apiserver($|[-_.]?v?[0-9]|(-[a-z0-9]+)?[:@]|(-linux)?-[a-z]+64(le)?$)`)
+
 // runsAPIServer tells whether a command is kube-apiserver, by its first words.
 func runsAPIServer(words []string) bool {
 	if len(words) > 1 && path.Base(words[0]) == "hyperkube" {
 		words = words[1:]
 	}
-	return len(words) > 0 && (path.Base(words[0]) == "kube-apiserver" || words[0] == "apiserver")
+	return len(words) > 0 && (apiServer.MatchString(path.Base(words[0])) || path.Base(words[0]) == "apiserver")
 }

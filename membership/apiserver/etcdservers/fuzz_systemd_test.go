@@ -63,7 +63,8 @@ func FuzzEnvironmentFile(f *testing.F) {
 	}
 	f.Add([]byte("A='--etcd-servers=https://a:1'\"b\" c \\\n d\n# x\\\nB=1"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, a := range assignments(&source{data: string(data)}) {
+		all, _ := assignments(&source{data: string(data)})
+		for _, a := range all {
 			checkPlaces(t, a.value)
 		}
 		fuzzRead(t, fstest.MapFS{"etc/default/kube-apiserver": {Data: data}}, "/etc/default/kube-apiserver")

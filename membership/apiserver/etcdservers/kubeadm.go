@@ -75,22 +75,10 @@ func readClusterConfiguration(src *source, docs []*document) (*File, error) {
 
 // readConfiguration reads one configuration. where says in what it stands.
 func (d *document) readConfiguration(where string) (*File, error) {
-	_, version, _ := strings.Cut(d.text("apiVersion"), "/")
-	if !slices.Contains(kubeadmVersions, version) {
-		return nil, d.refuse(d.root, "is of version "+version+", which is not known", "bring it up to date with `kubeadm config migrate`")
+	if err := d.checkConfiguration(); err != nil {
+		return nil, err
 	}
-	if n := d.extraArg(); n != nil {
-		return nil, d.refuse(n, "apiServer.extraArgs sets etcd-servers, which overrides "+ExternalEndpoints,
-			"take it out there, or change it by hand")
-	}
-	external := field(d.root, "etcd", "external")
-	if external == nil {
-		refusal := d.refuse(d.root, "etcd is stacked: kubeadm points each apiserver at the member on its own host, and keeps no list",
-			"leave it as it is; `etcd.external` takes a list once the control plane is to use an external etcd")
-		refusal.stacked = true
-		return nil, refusal
-	}
-	lists, err := d.readEndpoints(external)
+	lists, err := d.readEndpoints(field(d.root, "etcd", "external"))
 	if err != nil {
 		return nil, err
 	}
@@ -118,6 +106,26 @@ func (d *document) readConfiguration(where string) (*File, error) {
 	}, nil
 }
 
+// checkConfiguration refuses a configuration that kubeadm's endpoints are not the
+// list of, or that is not known.
+func (d *document) checkConfiguration() error {
+	_, version, _ := strings.Cut(d.text("apiVersion"), "/")
+	if !slices.Contains(kubeadmVersions, version) {
+		return d.refuse(d.root, "is of version "+version+", which is not known", "bring it up to date with `kubeadm config migrate`")
+	}
+	if n := d.extraArg(); n != nil {
+		return d.refuse(n, "apiServer.extraArgs sets etcd-servers, which overrides "+ExternalEndpoints,
+			"take it out there, or change it by hand")
+	}
+	if field(d.root, "etcd", "external") == nil {
+		refusal := d.refuse(d.root, "etcd is stacked: kubeadm points each apiserver at the member on its own host, and keeps no list",
+			"leave it as it is; `etcd.external` takes a list once the control plane is to use an external etcd")
+		refusal.stacked = true
+		return refusal
+	}
+	return nil
+}
+
 // readEndpoints reads the endpoints, and the copy of them that kubeadm itself
 // adds since v1.36: httpEndpoints, by which `kubeadm upgrade` asks for etcd's
 // version. They are changed together.
@@ -127,7 +135,7 @@ func (d *document) readEndpoints(external *yaml.Node) ([]*list, error) {
 	if err != nil {
 		return nil, d.refuse(external, ExternalEndpoints+" "+err.Error(), instead)
 	}
-	if err := d.src.unrendered(l.line(), l.servers()); err != nil {
+	if err := d.src.checkServers(l.line(), l.servers()); err != nil {
 		return nil, err
 	}
 	node := field(external, "httpEndpoints")

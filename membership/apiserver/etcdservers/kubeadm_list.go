@@ -105,7 +105,8 @@ func (l *list) servers() []string {
 func (l *list) line() int { return l.items[0].view.line() }
 
 // rewrite makes the list another one. Items that stay keep their bytes and their
-// comments; those that go take the comments of their lines along.
+// comments, and what takes the place of another one gets its quotes and comment.
+// Only with a line that goes for good goes its comment.
 func (l *list) rewrite(servers []string) ([]edit, error) {
 	var edits []edit
 	for _, h := range hunks(l.servers(), servers) {
@@ -138,11 +139,11 @@ func (l *list) edits(h hunk, servers []string) ([]edit, error) {
 		if i == h.to-1 {
 			n = len(h.added) // the last one takes all that are left
 		}
-		text, err := l.render(i, h.added[:n])
+		e, err := l.put(i, h.added[:n], servers)
 		if err != nil {
 			return nil, err
 		}
-		edits = append(edits, edit{l.items[i].start, l.end(i), text})
+		edits = append(edits, e)
 		h.added = h.added[n:]
 	}
 	if len(h.added) == 0 {
@@ -150,6 +151,31 @@ func (l *list) edits(h hunk, servers []string) ([]edit, error) {
 	}
 	e, err := l.insert(h.from, h.added)
 	return append(edits, e), err
+}
+
+// put puts servers in the place of item i, which goes. The first one keeps the
+// comment of the line, unless one of the two moves: a comment goes where its
+// server goes.
+func (l *list) put(i int, added, servers []string) (edit, error) {
+	item := l.items[i]
+	text, err := l.render(i, added[:1])
+	if err != nil {
+		return edit{}, err
+	}
+	e := edit{item.start, l.end(i), text}
+	if !slices.Contains(l.servers(), added[0]) && !slices.Contains(servers, item.text) {
+		e.to = item.end
+	}
+	if len(added) == 1 {
+		return e, nil
+	}
+	more, err := l.render(i, added[1:])
+	if err != nil {
+		return edit{}, err
+	}
+	e.text += l.src.data[e.to:l.end(i)] + l.separator(i) + more
+	e.to = l.end(i)
+	return e, nil
 }
 
 // end is where an item ends, with the comment of its line.

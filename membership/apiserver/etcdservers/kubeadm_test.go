@@ -92,8 +92,12 @@ func TestEndpointsLineByLine(t *testing.T) {
 		{"a b c d e", "|# the old rack|- https://a:2379  # first||- 'https://b:2379'  # second|- \"https://c:2379\"|- \"https://d:2379\"|- \"https://e:2379\""},
 		{"d a b c", "|# the old rack|- https://d:2379|- https://a:2379  # first||- 'https://b:2379'  # second|- \"https://c:2379\""},
 		{"b c a", "|# the old rack||- 'https://b:2379'  # second|- \"https://c:2379\"|- https://a:2379  # first"},
-		{"d e", "|# the old rack|- https://d:2379||- 'https://e:2379'"},
-		{"a d c", "|# the old rack|- https://a:2379  # first||- 'https://d:2379'|- \"https://c:2379\""},
+		{"d e", "|# the old rack|- https://d:2379  # first||- 'https://e:2379'  # second"},
+		{"a d c", "|# the old rack|- https://a:2379  # first||- 'https://d:2379'  # second|- \"https://c:2379\""},
+		{"a b d e", "|# the old rack|- https://a:2379  # first||- 'https://b:2379'  # second|- \"https://d:2379\"|- \"https://e:2379\""},
+		{"d e f b c", "|# the old rack|- https://d:2379  # first|- https://e:2379|- https://f:2379||- 'https://b:2379'  # second|- \"https://c:2379\""},
+		{"b d a", "|# the old rack||- 'https://b:2379'  # second|- \"https://d:2379\"|- https://a:2379  # first"},
+		{"c b a", "|# the old rack||- \"https://c:2379\"|- 'https://b:2379'  # second|- https://a:2379  # first"},
 	} {
 		var servers []string
 		for _, s := range strings.Fields(test.servers) {
@@ -117,6 +121,37 @@ func TestEndpointsLineByLine(t *testing.T) {
 			after, err := f.With(servers)
 			if err != nil || string(after) != wrap(want) {
 				t.Errorf("%s in %s gives %v\n%s\nwant\n%s", test.servers, name, err, after, wrap(want))
+			}
+		}
+	}
+}
+
+// One server for another leaves the quotes and the comments of its line, and on the
+// way back every byte is as it was.
+func TestEndpointsThereAndBack(t *testing.T) {
+	data, err := os.ReadFile("testdata/kubeadm/comments.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, wrap := range []func(string) string{func(s string) string { return s }, inConfigMap} {
+		before := wrap(string(data))
+		for i, was := range []string{"https://10.0.0.1:2379", "https://10.0.0.2:2379", "https://10.0.0.3:2379"} {
+			f, err := ReadKubeadm("/k.yaml", []byte(before))
+			if err != nil {
+				t.Fatal(err)
+			}
+			servers := slices.Clone(f.Servers)
+			servers[i] = "https://10.0.0.9:2379"
+			there, err := f.With(servers)
+			if want := strings.Replace(before, was, servers[i], 1); err != nil || string(there) != want {
+				t.Fatalf("%v\n%s\nwant\n%s", err, there, want)
+			}
+			if f, err = ReadKubeadm("/k.yaml", there); err != nil {
+				t.Fatal(err)
+			}
+			servers[i] = was
+			if back, err := f.With(servers); err != nil || string(back) != before {
+				t.Fatalf("%v\n%s\nwant\n%s", err, back, before)
 			}
 		}
 	}

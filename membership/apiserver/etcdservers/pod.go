@@ -3,6 +3,8 @@ package etcdservers
 import (
 	"fmt"
 	"path"
+	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -33,11 +35,11 @@ func readPod(doc *document) (*File, error) {
 	if err != nil {
 		return nil, doc.src.refuse(c.node.Line, err.Error(), "write "+FlagName+"=URL,URL as one item of the command")
 	}
-	servers := serversOf(value.text)
+	servers := Split(value.text)
 	if err := c.env.refuseVariable(doc, value); err != nil {
 		return nil, err
 	}
-	if err := doc.src.unrendered(value.line(), servers); err != nil {
+	if err := doc.src.checkServers(value.line(), servers); err != nil {
 		return nil, err
 	}
 	args := texts(c.words)
@@ -56,12 +58,13 @@ func readPod(doc *document) (*File, error) {
 // findContainer finds the one container that runs kube-apiserver with the flag.
 func findContainer(doc *document) (*container, error) {
 	var with, running []*container
+	var unread error // of a container that may be a sidecar, if another one runs kube-apiserver
 	for _, n := range items(field(doc.root, "spec", "containers")) {
 		c, err := readContainer(doc, n)
-		if err != nil {
-			return nil, err
+		if err != nil && unread == nil {
+			unread = err
 		}
-		if c == nil {
+		if err != nil || c == nil {
 			continue
 		}
 		with = append(with, c)
@@ -72,6 +75,8 @@ func findContainer(doc *document) (*container, error) {
 	switch {
 	case len(running) == 1:
 		return running[0], nil
+	case unread != nil:
+		return nil, unread
 	case len(running) > 1 || len(with) > 1:
 		return nil, doc.src.refuse(with[1].node.Line, "several containers have "+FlagName, "give each its own Pod")
 	case len(with) == 1 && with[0].isAPIServer():
@@ -117,20 +122,40 @@ func readContainer(doc *document, n *yaml.Node) (*container, error) {
 	if !mentioned {
 		return nil, nil
 	}
-	script, rest, ok := shellScript(c.words)
-	if ok {
-		for _, word := range rest {
-			if mentionsFlag(word.text) {
-				return nil, doc.src.refuse(word.line(), FlagName+" is an argument of a shell script", "write the command out")
-			}
-		}
-		if c.words, err = readCommandLine(script, c.env); err != nil {
-			return nil, doc.src.refuse(script.line(), err.Error(), "write the flags as items of the command, or edit the file by hand")
-		}
+	if err := c.readShell(); err != nil {
+		return nil, err
 	}
 	c.dropWrapper()
 	return c, nil
 }
+
+// readShell takes the words of the command from the command line of a shell, if
+// there is one.
+func (c *container) readShell() error {
+	src := c.doc.src
+	script, rest, ok := shellScript(c.words)
+	if !ok {
+		if i := slices.IndexFunc(c.words, func(word view) bool { return braces.MatchString(word.text) }); i >= 0 {
+			return src.refuse(c.words[i].line(), "is a template, or meant for a shell: kubelet puts nothing in place of "+braces.FindString(c.words[i].text),
+				"render it, or write $(NAME)")
+		}
+		return nil
+	}
+	for _, word := range rest {
+		if mentionsFlag(word.text) {
+			return src.refuse(word.line(), FlagName+" is an argument of a shell script", "write the command out")
+		}
+	}
+	words, err := readCommandLine(script, c.env)
+	if err != nil {
+		return src.refuse(script.line(), err.Error(), "write the flags as items of the command, or edit the file by hand")
+	}
+	c.words = words
+	return nil
+}
+
+// braces are a variable of a shell, or of a template.
+var braces = regexp.MustCompile(`\$\{\w*\}?`)
 
 // dropWrapper leaves the words of kube-apiserver alone, if something else starts
 // it, such as go-runner or nice.

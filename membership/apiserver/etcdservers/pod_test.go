@@ -57,6 +57,12 @@ func TestManifestsThatAreRefused(t *testing.T) {
 		{"a variable that is a mapping", pod("env:\n- {name: S, value: {a: b}}\ncommand: [kube-apiserver, --etcd-servers=https://a:2379]"), "is no string"},
 		{"other line breaks", pod("command: [kube-apiserver, --etcd-servers=https://a:2379] # \u2028"), "not every parser"},
 		{"only a comment", pod("command: [kube-apiserver] # --etcd-servers=https://a:2379"), "not in the command"},
+		{"a variable of a shell", pod("command: [kube-apiserver, --etcd-servers=https://a:2379, '--advertise-address=${IP}']"), "kubelet puts nothing in place of ${IP}"},
+		{"a URL behind the list", pod("command: [sh, -c, 'kube-apiserver --etcd-servers=https://a:2379, https://b:2379 --v=2']"), "a word of its own"},
+		{"a URL behind the list in two items", pod("command: [kube-apiserver, --etcd-servers, 'https://a:2379,', 'https://b:2379']"), "a word of its own"},
+		{"flow YAML that is no JSON", "{kind: Pod, spec: {containers: [{name: a, command: [kube-apiserver, '--etcd-servers=https://a:2379']}]}}", "reads it as JSON"},
+		{"JSON with a key that comes twice", `{"kind": "Pod", "spec": {"containers": [{"name": "a", "command": [], "command": ["kube-apiserver", "--etcd-servers=https://a:2379"]}]}}`, "already set in map"},
+		{"nothing but a sidecar", shell("grep -- --etcd-servers=x /proc/1/cmdline | cat"), "is a shell script"},
 		{"a word of several lines", shell("kube-apiserver --x='\n--etcd-servers=https://a:2379'"), "not a word of its own"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

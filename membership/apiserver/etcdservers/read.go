@@ -2,9 +2,13 @@ package etcdservers
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"os"
 	"path"
+	"regexp"
 	"strings"
 )
 
@@ -24,10 +28,9 @@ func Read(fsys fs.FS, name string) (*File, error) {
 	if err := foreign(src); err != nil {
 		return nil, err
 	}
-	read := readerOf(src)
-	f, err := read(fsys, src)
+	f, err := readerOf(src)(fsys, src)
 	if err != nil {
-		return nil, err
+		return nil, src.hidden(err)
 	}
 	if len(f.Servers) == 0 {
 		return nil, fmt.Errorf("%s: the list of servers is empty", name)
@@ -38,6 +41,29 @@ func Read(fsys fs.FS, name string) (*File, error) {
 		return Read(o, name)
 	}
 	return f, nil
+}
+
+// mention finds the list by its name in any text, also where a configuration of
+// kubeadm lies within something else.
+var mention = regexp.MustCompile(`(?i)etcd[-_]servers($|[^-_a-z0-9])|\bkind\\?["']?: *\\?["']?ClusterConfiguration\b`)
+
+// hidden turns an [ErrNotFound] into a refusal if the text has the list after all,
+// in a place that no reader looks at: whoever names such a file is not to believe
+// that it says nothing.
+func (s *source) hidden(err error) error {
+	_, refused := errors.AsType[*Refusal](err)
+	if refused || !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	line := 0
+	for text := range strings.Lines(s.data) {
+		line++
+		if mention.MatchString(uncommented(text)) {
+			return s.refuse(line, "mentions the list of etcd servers where it is not read, or does not count",
+				"name the manifest, the unit or the environment file that kube-apiserver is started from, or edit this one by hand")
+		}
+	}
+	return err
 }
 
 // reader reads one form.
@@ -69,14 +95,42 @@ func readFile(fsys fs.FS, name string) ([]byte, error) {
 	if o, ok := fsys.(overlay); ok {
 		fsys = o.under
 	}
-	data, err := fs.ReadFile(fsys, strings.TrimPrefix(path.Clean(name), "/"))
-	if err != nil {
-		return nil, err
-	}
+	data, err := readRegular(fsys, path.Clean(name))
 	if len(data) > maxSize {
 		return nil, &Refusal{Path: name, Reason: "is too large for a manifest, a unit or an environment file", Instead: "name the file that carries " + FlagName}
 	}
-	return data, nil
+	return data, err
+}
+
+// readRegular reads no more of a file than shows that it is too large, and
+// nothing at all that has no end or waits for a writer. What is a link to
+// /dev/null is empty: so systemd masks units.
+func readRegular(fsys fs.FS, name string) ([]byte, error) {
+	if target, err := fs.ReadLink(fsys, inside(name)); err == nil && target == os.DevNull || name == os.DevNull {
+		return nil, nil
+	}
+	info, err := fs.Stat(fsys, inside(name))
+	if err != nil {
+		return nil, absolute(name, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &Refusal{Path: name, Reason: "is no regular file", Instead: "name the file that carries " + FlagName}
+	}
+	file, err := fsys.Open(inside(name))
+	if err != nil {
+		return nil, absolute(name, err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxSize+1))
+	return data, absolute(name, err)
+}
+
+// absolute gives an error of a file system the name that the caller knows.
+func absolute(name string, err error) error {
+	if of, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: of.Op, Path: name, Err: of.Err}
+	}
+	return err
 }
 
 // overlay is a file system with one other file.

@@ -2,8 +2,6 @@ package etcdservers
 
 import (
 	"errors"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -150,6 +148,30 @@ func TestRefusedUnits(t *testing.T) {
 			},
 			reason: "a comment that ends in a backslash",
 		},
+		"list that is forgotten": {
+			files:  map[string]string{unitPath: serviceWith("ExecStart=/usr/bin/kube-apiserver --etcd-servers="+twoServers, "ExecStart=")},
+			reason: "kube-apiserver.service:5: mentions the list of etcd servers where it is not read, or does not count",
+		},
+		"list in another section": {
+			files:  map[string]string{unitPath: "[Install]\nExecStart=/usr/bin/kube-apiserver --etcd-servers=" + twoServers + "\n"},
+			reason: "mentions the list",
+		},
+		"another program": {
+			files:  map[string]string{unitPath: serviceWith("ExecStart=/usr/bin/flanneld --etcd-servers=" + twoServers)},
+			reason: "kube-apiserver.service:5: runs /usr/bin/flanneld with --etcd-servers, and no kube-apiserver is seen",
+		},
+		"script of a shell": {
+			files:  map[string]string{unitPath: serviceWith("ExecStart=/bin/bash /opt/run.sh --log=/var/log/kube-apiserver --etcd-servers=" + twoServers)},
+			reason: "runs /bin/bash with --etcd-servers",
+		},
+		"a word that is called apiserver": {
+			files:  map[string]string{unitPath: serviceWith("ExecStart=/usr/bin/wardle apiserver --etcd-servers=" + twoServers)},
+			reason: "runs /usr/bin/wardle",
+		},
+		"URL behind the list": {
+			files:  map[string]string{unitPath: serviceWith("ExecStart=/usr/bin/kube-apiserver --etcd-servers=https://10.0.0.1:2379, https://10.0.0.2:2379")},
+			reason: "a URL stands behind the list as a word of its own",
+		},
 		"environment file with two lists": {
 			files:  map[string]string{"/etc/flags": "A=--etcd-servers=" + twoServers + "\nETCD_SERVERS=" + twoServers + "\n"},
 			read:   "/etc/flags",
@@ -196,53 +218,33 @@ func TestRefusedChanges(t *testing.T) {
 	}
 }
 
+// kube-apiserver is recognised under the names that it has, and behind what starts it.
+func TestCommandsOfUnits(t *testing.T) {
+	for _, start := range []string{
+		"/usr/bin/kube-apiserver", "/opt/kube-apiserver-linux-amd64", "/opt/kubernetes/kube-apiserver-1.30.2", "/opt/kube-apiserver-v1.36", "/usr/bin/nice -n 5 /usr/bin/kube-apiserver",
+		"/usr/bin/env GOGC=50 kube-apiserver", "@/usr/bin/kube-apiserver control-plane", "/opt/hyperkube apiserver", "/usr/bin/hyperkube kube-apiserver",
+		"/usr/bin/docker run --net=host registry.k8s.io/kube-apiserver:v1.36.0", "/usr/bin/podman run registry.k8s.io/kube-apiserver-amd64:v1.36.0 kube-apiserver",
+		"/usr/bin/docker run hyperkube-amd64:v1.18 apiserver", "/usr/bin/ctr run registry.k8s.io/kube-apiserver@sha256:00 x", "/usr/local/bin/apiserver",
+	} {
+		f, err := Read(on(map[string]string{unitPath: serviceWith("ExecStart=" + start + " --etcd-servers=" + twoServers + " --audit-webhook https://a")}), unitPath)
+		if err != nil || strings.Join(f.Servers, ",") != twoServers {
+			t.Errorf("%s: %+v, %v", start, f, err)
+		}
+	}
+}
+
 // A unit without the flag, or one that is masked, is sound and has no list.
 func TestUnitsWithoutAList(t *testing.T) {
 	for name, host := range map[string]fstest.MapFS{
-		"no flag":       on(map[string]string{unitPath: serviceWith("ExecStart=/usr/bin/kube-apiserver --etcd-servers-overrides=/events#https://10.0.0.1:2379")}),
-		"no command":    on(map[string]string{unitPath: serviceWith("ExecStart=/usr/bin/kube-apiserver --etcd-servers="+twoServers, "ExecStart=")}),
-		"empty":         on(map[string]string{unitPath: ""}),
-		"binary":        on(map[string]string{unitPath: serviceWith("ExecStart=/usr/bin/agent run"), "/usr/bin/agent": "\x7fELF"}),
-		"not [Service]": on(map[string]string{unitPath: "[Install]\nExecStart=/usr/bin/kube-apiserver --etcd-servers=" + twoServers + "\n"}),
+		"no flag": on(map[string]string{unitPath: serviceWith("ExecStart=/usr/bin/kube-apiserver --etcd-servers-overrides=/events#https://10.0.0.1:2379")}),
+		"empty":   on(map[string]string{unitPath: ""}),
+		"binary":  on(map[string]string{unitPath: serviceWith("ExecStart=/usr/bin/agent run"), "/usr/bin/agent": "\x7fELF"}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if f, err := Read(host, unitPath); !errors.Is(err, ErrNotFound) {
 				t.Errorf("%+v, %v", f, err)
 			}
 		})
-	}
-}
-
-// A masked unit hides that of the package.
-func TestMaskedUnit(t *testing.T) {
-	root := t.TempDir()
-	write(t, root, vendored, serviceWith("ExecStart=/usr/bin/kube-apiserver --etcd-servers="+twoServers), 0o644)
-	write(t, root, "etc/systemd/system/other.service", serviceWith("ExecStart=/bin/true"), 0o644)
-	if err := os.Symlink("/dev/null", root+unitPath); err != nil {
-		t.Fatal(err)
-	}
-	if f, err := Read(os.DirFS(root), unitPath); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "masked") {
-		t.Errorf("%+v, %v", f, err)
-	}
-	var refusal *Refusal
-	if f, err := Read(os.DirFS(root), vendored); !errors.As(err, &refusal) {
-		t.Errorf("%+v, %v", f, err)
-	}
-}
-
-// A masked drop-in takes the one of the same name away.
-func TestMaskedDropin(t *testing.T) {
-	host := on(map[string]string{
-		vendored:                  serviceWith("ExecStart=/usr/bin/kube-apiserver --etcd-servers=" + twoServers),
-		vendored + ".d/etcd.conf": "[Service]\nExecStart=\nExecStart=/usr/bin/kube-apiserver --etcd-servers=https://10.0.0.9:2379\n",
-	})
-	f, err := Read(host, vendored)
-	if err != nil || f.Path != vendored+".d/etcd.conf" {
-		t.Fatalf("%+v, %v", f, err)
-	}
-	host[unitPath[1:]+".d/etcd.conf"] = &fstest.MapFile{Data: []byte("/dev/null"), Mode: fs.ModeSymlink | 0o777}
-	if f, err = Read(host, vendored); err != nil || f.Path != vendored || strings.Join(f.Servers, ",") != twoServers {
-		t.Fatalf("%+v, %v", f, err)
 	}
 }
 

@@ -61,7 +61,17 @@ func (s *service) inCommand(c command, vars *variables) (*File, error) {
 	if !ok {
 		return nil, s.refuseHidden(src, c, all)
 	}
-	if len(serversOf(value.text)) == 0 {
+	if _, _, runs := unwrap(texts(all)); !runs && !runsAPIServer([]string{c.program.text}) {
+		return nil, src.refuse(line, "runs "+c.program.text+" with "+FlagName+", and no kube-apiserver is seen in the command",
+			"change the list where kube-apiserver is started, by hand")
+	}
+	return s.inValue(src, line, value, all, vars)
+}
+
+// inValue is the file for the value of the flag. The command is at a line of src,
+// and the value may stand elsewhere.
+func (s *service) inValue(src *source, line int, value view, all []view, vars *variables) (*File, error) {
+	if len(Split(value.text)) == 0 {
 		reason := "the list is empty"
 		if len(vars.empty) > 0 {
 			reason += "; not set is " + strings.Join(vars.empty, ", ")
@@ -83,7 +93,7 @@ func (s *service) inCommand(c command, vars *variables) (*File, error) {
 
 // found is the file for a list that stands in holder.
 func (s *service) found(holder *source, value view, all []view, vars *variables) *File {
-	servers := serversOf(value.text)
+	servers := Split(value.text)
 	f := &File{
 		Path: holder.path, Form: SystemdUnit, Flag: FlagName, Servers: servers, Unit: s.name,
 		data: []byte(holder.data), rewrite: rewriteFlag(value),
@@ -105,27 +115,29 @@ func (s *service) found(holder *source, value view, all []view, vars *variables)
 		where = "Environment=" + where
 	}
 	f.Where = fmt.Sprintf("line %d, %s", value.line(), where)
-	wrapper, args := unwrap(texts(all))
+	wrapper, args, _ := unwrap(texts(all))
 	f.Args, f.mounts = args, containerMounts(wrapper)
 	return f
 }
 
 // unwrap takes from a command line what only starts kube-apiserver: a container
-// engine, chroot, nice.
-func unwrap(all []string) (wrapper, args []string) {
+// engine, chroot, nice. ok is false if kube-apiserver is not seen in it.
+func unwrap(all []string) (wrapper, args []string, ok bool) {
 	flag := slices.IndexFunc(all, func(word string) bool {
 		name, _, _ := strings.Cut(word, "=")
 		return isFlag(name)
 	})
 	for i := flag; i >= 0; i-- {
-		if runsAPIServer(all[i:]) {
-			if i > 0 && path.Base(all[i-1]) == "hyperkube" {
-				i--
-			}
-			return all[:i], all[i:]
+		hyperkube := i > 0 && strings.HasPrefix(path.Base(all[i-1]), "hyperkube")
+		switch {
+		case strings.HasPrefix(all[i], "-") || !runsAPIServer(all[i:]) || i > 0 && all[i] == "apiserver" && !hyperkube:
+			continue
+		case hyperkube:
+			i--
 		}
+		return all[:i], all[i:], true
 	}
-	return nil, all
+	return nil, all, false
 }
 
 // containerMounts are the volumes of docker run, podman run and nerdctl run.
@@ -162,6 +174,10 @@ func (s *service) refuseHidden(src *source, c command, all []view) error {
 
 // isScript tells whether a program begins as scripts do.
 func isScript(fsys fs.FS, name string) bool {
+	info, err := fs.Stat(listing(fsys), inside(name))
+	if err != nil || !info.Mode().IsRegular() {
+		return false
+	}
 	program, err := listing(fsys).Open(inside(name))
 	if err != nil {
 		return false

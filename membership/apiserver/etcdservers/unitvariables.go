@@ -80,27 +80,34 @@ func (s *service) readFiles(value view, v *variables) error {
 			return badUnit(src, value.line(), err)
 		}
 	}
+	read, err := v.read(s.where.fsys, files)
+	if err == nil && read == 0 && !optional {
+		v.missing = name
+	}
+	return err
+}
+
+// read puts the variables of those files that are there over the others, and
+// returns how many there are.
+func (v *variables) read(fsys fs.FS, files []string) (int, error) {
 	read := 0
 	for _, file := range files {
-		part, err := sourceAt(s.where.fsys, file)
+		part, err := sourceAt(fsys, file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return err
+			return read, err
 		}
 		all, err := environmentOf(part)
 		if err != nil {
-			return err
+			return read, err
 		}
 		maps.Copy(v.set, all)
 		v.files = append(v.files, part)
 		read++
 	}
-	if read == 0 && !optional {
-		v.missing = name
-	}
-	return nil
+	return read, nil
 }
 
 // glob returns the files that match, in the order in which systemd reads them.

@@ -88,7 +88,7 @@ func (v view) replace(text string) (edit, error) {
 	}
 	first, last := v.from[0], v.from[len(v.from)-1]
 	for i, p := range v.from {
-		if p.src != first.src || p.style != first.style || i > 0 && p.from != v.from[i-1].to && p.from != v.from[i-1].from {
+		if p.src != first.src || p.style != first.style || i > 0 && p.from != v.from[i-1].from && !p.follows(v.from[i-1]) {
 			return edit{}, fmt.Errorf("%q is put together from several places", v.text)
 		}
 	}
@@ -97,6 +97,16 @@ func (v view) replace(text string) (edit, error) {
 		return edit{}, err
 	}
 	return first.src.outward(e)
+}
+
+// follows tells whether p comes right after another place. In units and
+// environment files a line may be continued between the two, which stays nowhere
+// in the value.
+func (p place) follows(before place) bool {
+	if _, ok := p.style.(bare); !ok || p.from <= before.to {
+		return p.from == before.to
+	}
+	return strings.ReplaceAll(p.src.data[before.to:p.from], "\\\n", "") == ""
 }
 
 // outward turns an edit of the source into one of the file.

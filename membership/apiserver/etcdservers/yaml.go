@@ -2,6 +2,7 @@ package etcdservers
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -35,6 +36,9 @@ func readYAML(_ fs.FS, src *source) (*File, error) {
 	}
 	// kubelet reads the first document of a file and no other one.
 	if len(docs) > 0 && docs[0].text("kind") == "Pod" {
+		if strings.HasPrefix(strings.TrimSpace(src.data), "{") && !json.Valid([]byte(src.data)) {
+			return nil, src.refuse(0, "begins as JSON does, so that kubelet reads it as JSON, and it is none", "put the file in order first")
+		}
 		return readPod(docs[0])
 	}
 	if !mentionsFlag(src.data) {
@@ -55,6 +59,9 @@ func readYAML(_ fs.FS, src *source) (*File, error) {
 // parseYAML reads all documents of a text. Keys must not come twice.
 func parseYAML(src *source) ([]*document, error) {
 	if _, err := decodeDocuments([]byte(src.data)); err != nil {
+		if strings.Contains(src.data, `\/`) && json.Valid([]byte(src.data)) { // the parsers of YAML do not know it
+			err = errors.New(`has slashes with a backslash, which JSON allows and does not need`)
+		}
 		return nil, err
 	}
 	if strings.ContainsAny(strings.ReplaceAll(src.data, "\r\n", "\n"), "\r\u0085\u2028\u2029") {
@@ -193,16 +200,6 @@ func looksLikeYAML(data string) bool {
 var flagMention = regexp.MustCompile(`--etcd[-_]servers($|[^-_A-Za-z0-9])`)
 
 func mentionsFlag(text string) bool { return flagMention.MatchString(text) }
-
-// unrendered refuses a list that is not yet what its servers are.
-func (s *source) unrendered(line int, servers []string) error {
-	for _, server := range servers {
-		if strings.ContainsAny(server, "${}<>@") || strings.HasPrefix(server, "__") {
-			return s.refuse(line, fmt.Sprintf("is a template: %s has no value yet", server), "change what it is rendered from")
-		}
-	}
-	return nil
-}
 
 // splitDocuments splits a text where a line begins with three dashes, which can
 // mean nothing else in YAML.
