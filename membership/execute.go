@@ -86,9 +86,7 @@ func (silent) Done(Planned, *Observation)       {}
 // it. A new member that does not come in time is an ordinary error; if the goal
 // is [Add], one that never started is taken out again. So is a [*StillUsed].
 func (e *Executor) Run(ctx context.Context, goal Goal) (*Observation, error) {
-	r := &run{Executor: *e, goal: goal, approved: make(map[quorum.ID]bool), departure: departure{
-		free: make(map[quorum.ID]bool), marked: make(map[quorum.ID]Listed), warnings: make(map[quorum.ID]string),
-	}}
+	r := &run{Executor: *e, goal: goal, approved: make(map[quorum.ID]bool), departure: departure{marked: make(map[quorum.ID]Listed)}}
 	if r.Wait == 0 {
 		r.Wait = DefaultWait
 	}
@@ -194,7 +192,7 @@ func (r *run) advance(ctx context.Context) ([]Planned, error) {
 	if ready, err := r.withdrawn(ctx, plan); err != nil || !ready {
 		return plan, err
 	}
-	if warning := r.departure.warnings[p.Step.ID]; warning != "" {
+	if warning := r.departure.warning; warning != "" {
 		p.Warnings = append(p.Warnings, warning)
 	}
 	return plan, r.take(ctx, p)

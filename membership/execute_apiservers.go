@@ -18,9 +18,11 @@ import (
 type Apiservers interface {
 	// Withdraw asks that no apiserver uses these members any more. It returns nil when
 	// that was seen of each apiserver, and a [*StillUsed] while it was not. It is
-	// called again and again. [ErrAlarmed] says that they cannot be told.
+	// called again and again, also right before each removal. [ErrAlarmed] says that
+	// they cannot be told.
 	Withdraw(ctx context.Context, clusterID uint64, members []Listed) error
 	// Readmit takes that back: for members that were removed, or that stay after all.
+	// Some of them may never have been told of.
 	Readmit(ctx context.Context, ids []quorum.ID) error
 }
 
@@ -50,20 +52,21 @@ func (e *StillUsed) hint() string {
 type departure struct {
 	members  []Listed  // that are waited for
 	since    time.Time // when that began, or an apiserver has followed
-	left     int       // apiservers that still used a member when they were last asked
+	left     int       // the fewest apiservers that still used a member
 	failures int       // in a row
 
-	free     map[quorum.ID]bool   // no apiserver uses them
-	marked   map[quorum.ID]Listed // to be readmitted in the end
-	warnings map[quorum.ID]string // of removals that apiservers cannot be told of
+	marked  map[quorum.ID]Listed // to be readmitted in the end
+	warning string               // on the first step, of what was seen in this look
 }
 
 // withdrawn tells whether the first step may be taken as far as apiservers are
-// concerned. If not, they have been told, and time has passed: look again.
+// concerned. If not, they have been told, and time has passed: look again. What they
+// have confirmed is good for this look only, since their lists may change.
 func (r *run) withdrawn(ctx context.Context, plan []Planned) (bool, error) {
-	d, s := &r.departure, plan[0].Step
-	members := r.leaving(plan)
-	if r.Apiservers == nil || len(members) == 0 || d.free[s.ID] {
+	d := &r.departure
+	d.warning = ""
+	removal, members := r.leaving(plan)
+	if r.Apiservers == nil || len(members) == 0 {
 		return true, nil
 	}
 	if !slices.EqualFunc(d.members, members, func(a, b Listed) bool { return a.ID == b.ID }) {
@@ -72,42 +75,45 @@ func (r *run) withdrawn(ctx context.Context, plan []Planned) (bool, error) {
 	for _, m := range members {
 		d.marked[m.ID] = m // also if the answer is lost
 	}
+	asked := r.Now()
 	err := r.Apiservers.Withdraw(ctx, r.last.ClusterID, members)
 	switch used, is := errors.AsType[*StillUsed](err); {
 	case err == nil:
-		for _, m := range members {
-			d.free[m.ID] = true
-		}
-		return false, nil // it may have taken long
-	case errors.Is(err, ErrAlarmed):
-		return false, r.goUntold(s, members)
+		d.failures = 0
+		return r.Now().Sub(asked) < doubtTime, nil // what was observed before may be old
+	case errors.Is(err, ErrAlarmed), is && len(r.last.Alarms) > 0:
+		return r.goUntold(removal)
 	case is:
-		return false, r.awaitApiservers(ctx, s, used)
+		return false, r.awaitApiservers(ctx, removal, used)
 	}
 	d.failures++
 	if d.failures >= lockAttempts || ctx.Err() != nil || errors.Is(err, fail.ErrUnsafe) {
-		return false, fmt.Errorf("withdraw %s from the kube-apiservers: %w", s.Name, err)
+		return false, fmt.Errorf("withdraw %s from the kube-apiservers: %w", removal.Name, err)
 	}
-	r.Reporter.Waiting(s, err.Error())
+	r.Reporter.Waiting(removal, err.Error())
 	return false, r.Sleep(ctx, pause)
 }
 
-// leaving are the members to withdraw before the first step, if that removes one:
-// it, and those whose removal directly follows, so that apiservers restart once for
-// all of them. One that has never told a client URL is used by nobody.
-func (r *run) leaving(plan []Planned) []Listed {
-	var members []Listed
-	for i, p := range plan {
+// leaving are the members to withdraw before the first step, and the removal that it
+// is about, if that step removes one or moves the leader away for it: it, and those
+// whose removal directly follows, so that apiservers restart once for all of them.
+// One that has never told a client URL is used by nobody.
+func (r *run) leaving(plan []Planned) (removal Step, members []Listed) {
+	for _, p := range plan {
 		m := r.last.member(p.Step.ID)
+		used := m != nil && len(m.ClientURLs) > 0
 		switch {
-		case i > 0 && p.Step.Kind == quorum.MoveLeader:
-		case p.Step.Kind != quorum.Remove, i == 0 && (m == nil || len(m.ClientURLs) == 0):
-			return members
-		case m != nil && len(m.ClientURLs) > 0:
+		case p.Step.Kind == quorum.MoveLeader:
+		case p.Step.Kind != quorum.Remove, len(members) == 0 && !used:
+			return removal, members
+		case used:
+			if len(members) == 0 {
+				removal = p.Step
+			}
 			members = append(members, m.Listed)
 		}
 	}
-	return members
+	return removal, members
 }
 
 // awaitApiservers waits a moment for apiservers that still use a member. As long as
@@ -115,7 +121,7 @@ func (r *run) leaving(plan []Planned) []Listed {
 func (r *run) awaitApiservers(ctx context.Context, s Step, used *StillUsed) error {
 	d := &r.departure
 	d.failures = 0
-	if len(used.Hosts) != d.left {
+	if d.left == 0 || len(used.Hosts) < d.left { // one that comes back is no progress
 		d.left, d.since = len(used.Hosts), r.Now()
 	}
 	if r.Now().Sub(d.since) >= r.Wait {
@@ -128,20 +134,16 @@ func (r *run) awaitApiservers(ctx context.Context, s Step, used *StillUsed) erro
 	return nil
 }
 
-// goUntold is for an alarm, in which nobody can be told anything. The removal may
-// be its cure: of a member that is not able, apiservers only lose a server that does
-// not serve them.
-func (r *run) goUntold(s Step, members []Listed) error {
+// goUntold is for an alarm, in which nobody can be told anything, or say what it
+// uses. The removal may be its cure: of a member that is not able, apiservers only
+// lose a server that does not serve them.
+func (r *run) goUntold(s Step) (bool, error) {
 	if r.last.able(s.ID) {
-		return fail.WithHint(fail.Unsafef("%s: an alarm is on, so that the kube-apiservers that use it cannot be told", s),
+		return false, fail.WithHint(fail.Unsafef("%s: an alarm is on, so that the kube-apiservers that use it cannot be told", s),
 			"cure the alarm first: etcdha alarm list says what is on")
 	}
-	for _, m := range members {
-		delete(r.departure.marked, m.ID)
-	}
-	r.departure.free[s.ID] = true
-	r.departure.warnings[s.ID] = "an alarm is on, so that the kube-apiservers cannot be told: they lose a server that does not serve"
-	return nil
+	r.departure.warning = "an alarm is on, so that the kube-apiservers cannot be told: they lose a server that does not serve"
+	return true, nil
 }
 
 // readmit takes back marks of members that were removed, or that stay.

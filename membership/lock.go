@@ -10,6 +10,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
 
@@ -17,11 +18,11 @@ import (
 )
 
 // LockKey is the key of the lock of the membership in etcd. Its value is JSON,
-// {"who", "since"}, as that of every lock.
+// {"who", "since", "clusterID", "owner"}, as that of every lock.
 const LockKey = "etcdha/membership"
 
 const (
-	// LockTTL is how long a lock outlives its holder.
+	// LockTTL is how long the lock of the membership outlives its holder.
 	LockTTL = 10 * time.Second
 	// LockWait is how long a lock of somebody else can last although its holder
 	// is dead: the rest of the lease, a whole TTL more where a new leader has
@@ -39,6 +40,22 @@ const (
 type lockValue struct {
 	Who   string    `json:"who"`
 	Since time.Time `json:"since"`
+	// ClusterID tells a lock from one that a backup has brought along, which nobody holds.
+	ClusterID uint64 `json:"clusterID"`
+	Owner     string `json:"owner,omitempty"`
+}
+
+// LockOptions say which lock is taken, and for whom.
+type LockOptions struct {
+	Key       string
+	Endpoints []string
+	Who       string // for others, who find it taken
+	// Owner is the same for all callers who cannot act at the same time, since a lock
+	// of their host keeps them apart. One that finds the lock of its own owner comes
+	// after somebody who has died, and takes it over. "" is nobody's.
+	Owner string
+	// TTL is how long the lock outlives its holder, in whole seconds.
+	TTL time.Duration
 }
 
 // etcdLock is a key with a lease. The key is created only if it is absent; as
@@ -47,8 +64,9 @@ type lockValue struct {
 type etcdLock struct {
 	client *EtcdClient
 	key    string
+	ttl    time.Duration
 	lease  int64
-	value  []byte
+	value  lockValue
 	stop   context.CancelFunc
 	done   chan struct{}
 
@@ -59,16 +77,15 @@ type etcdLock struct {
 
 // Lock implements [Locker].
 func (c *EtcdClient) Lock(ctx context.Context, endpoints []string, who string) (Lock, error) {
-	return c.LockAt(ctx, LockKey, endpoints, who)
+	return c.LockAt(ctx, LockOptions{Key: LockKey, Endpoints: endpoints, Who: who, TTL: LockTTL})
 }
 
 // LockAt is [EtcdClient.Lock] for what has a lock of its own, at another key.
-func (c *EtcdClient) LockAt(ctx context.Context, key string, endpoints []string, who string) (Lock, error) {
-	value, err := json.Marshal(lockValue{who, c.now().UTC()})
-	if err != nil {
-		return nil, fmt.Errorf("lock: %w", err)
+func (c *EtcdClient) LockAt(ctx context.Context, o LockOptions) (Lock, error) {
+	l := &etcdLock{
+		client: c, key: o.Key, ttl: o.TTL, endpoints: slices.Clone(o.Endpoints),
+		value: lockValue{Who: o.Who, Since: c.now().UTC(), Owner: o.Owner}, done: make(chan struct{}),
 	}
-	l := &etcdLock{client: c, key: key, endpoints: slices.Clone(endpoints), value: value, done: make(chan struct{})}
 	if err := l.try(ctx, l.grant); errors.Is(err, ErrAlarmed) {
 		// Whoever has locked before the alarm still acts.
 		if held := l.try(ctx, l.look); held != nil {
@@ -80,7 +97,7 @@ func (c *EtcdClient) LockAt(ctx context.Context, key string, endpoints []string,
 	}
 	if err := l.try(ctx, l.create); err != nil {
 		// The create may have had its effect all the same.
-		_ = l.try(context.WithoutCancel(ctx), l.revoke)
+		_ = l.try(context.WithoutCancel(ctx), l.end)
 		return nil, err
 	}
 	renewal, stop := context.WithCancel(ctx)
@@ -149,11 +166,11 @@ func (l *etcdLock) prefer(endpoint string) {
 
 func (l *etcdLock) grant(ctx context.Context, conn *grpc.ClientConn) error {
 	begin := l.client.now() // the server counts from later
-	r, err := pb.NewLeaseClient(conn).LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: int64(LockTTL / time.Second)})
+	r, err := pb.NewLeaseClient(conn).LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: int64(l.ttl / time.Second)})
 	if err != nil {
 		return err
 	}
-	l.lease = r.ID
+	l.lease, l.value.ClusterID = r.ID, r.GetHeader().GetClusterId()
 	l.extend(begin, r.TTL)
 	return nil
 }
@@ -165,28 +182,58 @@ func (l *etcdLock) extend(from time.Time, seconds int64) {
 }
 
 // create makes the key if there is none. A key with our lease is ours: an
-// earlier try has had its effect without our knowing.
+// earlier try has had its effect without our knowing. One that nobody can hold any
+// more goes with its lease, and then the key is made after all.
 func (l *etcdLock) create(ctx context.Context, conn *grpc.ClientConn) error {
+	holder, err := l.put(ctx, conn)
+	if err == nil && holder != nil && l.takesOver(holder.Value) {
+		if err := revoke(ctx, conn, holder.Lease); err != nil {
+			return err
+		}
+		holder, err = l.put(ctx, conn)
+	}
+	if err == nil && holder != nil {
+		return final{l.heldBy(holder.Value)}
+	}
+	return err
+}
+
+// put makes the key, or returns the one that somebody else has made.
+func (l *etcdLock) put(ctx context.Context, conn *grpc.ClientConn) (*mvccpb.KeyValue, error) {
 	key := []byte(l.key)
+	value, err := json.Marshal(l.value)
+	if err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
 	r, err := pb.NewKVClient(conn).Txn(ctx, &pb.TxnRequest{
 		Compare: []*pb.Compare{{Key: key, Target: pb.Compare_CREATE, Result: pb.Compare_EQUAL,
 			TargetUnion: &pb.Compare_CreateRevision{CreateRevision: 0}}},
 		Success: []*pb.RequestOp{{Request: &pb.RequestOp_RequestPut{
-			RequestPut: &pb.PutRequest{Key: key, Value: l.value, Lease: l.lease}}}},
+			RequestPut: &pb.PutRequest{Key: key, Value: value, Lease: l.lease}}}},
 		Failure: []*pb.RequestOp{{Request: &pb.RequestOp_RequestRange{
 			RequestRange: &pb.RangeRequest{Key: key}}}},
 	})
 	if err != nil || r.Succeeded {
-		return err
+		return nil, err
 	}
 	kvs := r.Responses[0].GetResponseRange().GetKvs()
 	if len(kvs) == 0 {
-		return errors.New("the lock is neither free nor held")
+		return nil, errors.New("the lock is neither free nor held")
 	}
 	if kvs[0].Lease == l.lease {
-		return nil
+		return nil, nil
 	}
-	return final{l.heldBy(kvs[0].Value)}
+	return kvs[0], nil
+}
+
+// takesOver tells whether nobody alive can hold a lock: one of our owner, or one of
+// the cluster that this one was restored from.
+func (l *etcdLock) takesOver(value []byte) bool {
+	var v lockValue
+	if json.Unmarshal(value, &v) != nil {
+		return false
+	}
+	return v.Owner != "" && v.Owner == l.value.Owner || v.ClusterID != 0 && v.ClusterID != l.value.ClusterID
 }
 
 // look is an error if somebody holds the lock, or if that cannot be seen. A
@@ -210,8 +257,13 @@ func (l *etcdLock) heldBy(value []byte) *LockedError {
 	return &LockedError{Key: l.key, Who: v.Who, Since: v.Since}
 }
 
-func (l *etcdLock) revoke(ctx context.Context, conn *grpc.ClientConn) error {
-	_, err := pb.NewLeaseClient(conn).LeaseRevoke(ctx, &pb.LeaseRevokeRequest{ID: l.lease})
+// end gives the lease back. The key goes with it.
+func (l *etcdLock) end(ctx context.Context, conn *grpc.ClientConn) error {
+	return revoke(ctx, conn, l.lease)
+}
+
+func revoke(ctx context.Context, conn *grpc.ClientConn, lease int64) error {
+	_, err := pb.NewLeaseClient(conn).LeaseRevoke(ctx, &pb.LeaseRevokeRequest{ID: lease})
 	if errors.Is(rpctypes.Error(err), rpctypes.ErrLeaseNotFound) {
 		return nil // it has ended by itself
 	}

@@ -79,8 +79,8 @@ func (l *etcdLock) Release(ctx context.Context) error {
 	l.stop()
 	<-l.done
 	l.extend(time.Time{}, 0)
-	if err := l.try(ctx, l.revoke); err != nil {
-		return fmt.Errorf("release lock, which ends by itself within %s: %w", LockTTL, err)
+	if err := l.try(ctx, l.end); err != nil {
+		return fmt.Errorf("release lock, which ends by itself within %s: %w", l.ttl, err)
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"github.com/etcdha/etcdha/membership"
 )
 
@@ -117,8 +119,11 @@ func TestRealLockThatIsWaitedFor(t *testing.T) {
 	c, first := startCluster(t, 1, 0)
 	second := connect(t, c.Config())
 	endpoints := c.Config().Endpoints
+	of := func(who string) membership.LockOptions {
+		return membership.LockOptions{Key: key, Endpoints: endpoints, Who: who, TTL: membership.LockTTL}
+	}
 	none := func(l *membership.LockedError) { t.Errorf("it waits for %v", l) }
-	lock, err := first.WaitLock(t.Context(), key, endpoints, "cp-1", none)
+	lock, err := first.WaitLock(t.Context(), of("cp-1"), none)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,14 +137,14 @@ func TestRealLockThatIsWaitedFor(t *testing.T) {
 	// In time, nobody releases it.
 	brief, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	_, err = second.WaitLock(brief, key, endpoints, "cp-2", func(*membership.LockedError) {})
+	_, err = second.WaitLock(brief, of("cp-2"), func(*membership.LockedError) {})
 	if locked, is := errors.AsType[*membership.LockedError](err); !is || locked.Who != "cp-1" || !strings.HasPrefix(err.Error(), "lock etcdha/apiserver: cp-1 holds etcdha/apiserver, since ") {
 		t.Errorf("in time: %v", err)
 	}
 
 	looks := 0
 	waiting, end := context.WithCancel(t.Context())
-	next, err := second.WaitLock(waiting, key, endpoints, "cp-2", func(locked *membership.LockedError) {
+	next, err := second.WaitLock(waiting, of("cp-2"), func(locked *membership.LockedError) {
 		if looks++; locked.Who != "cp-1" {
 			t.Errorf("it waits for %v", locked)
 		}
@@ -157,6 +162,60 @@ func TestRealLockThatIsWaitedFor(t *testing.T) {
 	until(t, "time to pass", func() bool { return next.Held(membership.LockTTL-2*time.Second) != nil })
 	until(t, "a renewal", func() bool { return next.Held(membership.LockTTL-time.Second) == nil })
 	if err := next.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A host that comes back goes on at once: what it has left behind keeps others out
+// for as long as its apiserver may still restart, and not itself. A lock that a
+// backup has brought along is nobody's.
+func TestRealLockOfADeadOwner(t *testing.T) {
+	t.Parallel()
+	c, client := startCluster(t, 1, 0)
+	of := func(who, owner string) membership.LockOptions {
+		return membership.LockOptions{Key: "etcdha/apiserver", Endpoints: c.Config().Endpoints, Who: who, Owner: owner, TTL: time.Hour}
+	}
+	killed, kill := context.WithCancel(t.Context())
+	left, err := client.LockAt(killed, of("killed", "cp-1's"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kill()
+	if err := left.Held(membership.LockTTL); err != nil {
+		t.Errorf("a long lease: %v", err)
+	}
+	for who, owner := range map[string]string{"another host": "cp-2's", "nobody's": ""} {
+		if _, err := client.LockAt(t.Context(), of(who, owner)); err == nil || !strings.Contains(err.Error(), "killed holds") {
+			t.Errorf("%s: %v", who, err)
+		}
+	}
+	again, err := client.LockAt(t.Context(), of("again", "cp-1's"))
+	if err != nil {
+		t.Fatalf("the same owner: %v", err)
+	}
+	if err := again.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+
+	etcd := dial(t, c.Config(), c.Config().Endpoints[0])
+	if _, err := etcd.Put(t.Context(), "etcdha/apiserver", `{"who":"cp-3","since":"2026-03-01T12:00:00Z","clusterID":7}`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.LockAt(t.Context(), of("after a restore", "cp-2's")); err == nil {
+		t.Error("a key that no lease ends was taken over")
+	}
+	lease, err := etcd.Grant(t.Context(), 3600)
+	if err == nil {
+		_, err = etcd.Put(t.Context(), "etcdha/apiserver", `{"who":"cp-3","since":"2026-03-01T12:00:00Z","clusterID":7}`, clientv3.WithLease(lease.ID))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	restored, err := client.LockAt(t.Context(), of("after a restore", "cp-2's"))
+	if err != nil {
+		t.Fatalf("the lock of another cluster: %v", err)
+	}
+	if err := restored.Release(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

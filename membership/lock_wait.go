@@ -10,9 +10,9 @@ import (
 // ctx lasts: what is done under it may take minutes, and the lock of the dead ends
 // by itself. wait is told who has it, before each new look. The lock is kept until it
 // is released, also when ctx has ended: what was begun under it may have to be undone.
-func (c *EtcdClient) WaitLock(ctx context.Context, key string, endpoints []string, who string, wait func(*LockedError)) (Lock, error) {
+func (c *EtcdClient) WaitLock(ctx context.Context, o LockOptions, wait func(*LockedError)) (Lock, error) {
 	for failures := 0; ; {
-		lock, err := c.LockAt(context.WithoutCancel(ctx), key, endpoints, who)
+		lock, err := c.LockAt(context.WithoutCancel(ctx), o)
 		if err == nil {
 			return lock, nil
 		}
@@ -23,10 +23,10 @@ func (c *EtcdClient) WaitLock(ctx context.Context, key string, endpoints []strin
 			failures++
 		}
 		if failures >= lockAttempts || ctx.Err() != nil || errors.Is(err, ErrAlarmed) {
-			return nil, fmt.Errorf("lock %s: %w", key, err)
+			return nil, fmt.Errorf("lock %s: %w", o.Key, err)
 		}
 		if sleep(ctx, pause) != nil {
-			return nil, fmt.Errorf("lock %s: %w", key, err) // who has it says more than that time is up
+			return nil, fmt.Errorf("lock %s: %w", o.Key, err) // who has it says more than that time is up
 		}
 	}
 }

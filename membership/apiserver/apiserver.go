@@ -15,6 +15,7 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -65,7 +66,7 @@ type Cluster interface {
 	Observe(ctx context.Context) (*Membership, error)
 	// Lock makes the caller the only one who restarts an apiserver. It waits until
 	// whoever has the lock has released it, or has died; wait is told who that is.
-	Lock(ctx context.Context, who string, wait func(holder string)) (Lock, error)
+	Lock(ctx context.Context, h Holder, wait func(holder string)) (Lock, error)
 }
 
 // Lock is held until it is released, or, after a crash, until its lease ends.
@@ -109,6 +110,10 @@ type Host interface {
 // Prober asks apiservers for their health.
 type Prober interface {
 	// Ready asks https://address/readyz, of which the check of etcd is one. An error
-	// says why it is not ready.
+	// says why it is not ready, and is an [ErrNotReady] then, or why nobody can tell.
 	Ready(ctx context.Context, address string) error
 }
+
+// ErrNotReady marks that an apiserver does not serve: nobody listens at its address,
+// or it says itself that a check fails.
+var ErrNotReady = errors.New("the apiserver is not ready")

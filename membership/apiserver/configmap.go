@@ -26,11 +26,16 @@ var (
 	ErrNoKubeadm = errors.New("the cluster has no " + kubeadmConfig)
 	// ErrKubeadmStacked says that kubeadm knows of no external etcd.
 	ErrKubeadmStacked = errors.New(kubeadmConfig + " is of a stacked etcd: kubeadm upgrade would point the apiservers at 127.0.0.1 again")
+	// ErrKubeadmExternal says that kubeadm knows of no stacked etcd.
+	ErrKubeadmExternal = errors.New(kubeadmConfig + " is of an external etcd: kubeadm upgrade would point the apiservers at its endpoints again")
 )
 
 // stackedHint is what to do about [ErrKubeadmStacked].
 const stackedHint = "kubectl -n kube-system edit configmap kubeadm-config: in place of etcd.local put etcd.external, " +
 	"with endpoints, caFile, certFile and keyFile as the apiservers have them"
+
+// externalHint is what to do about [ErrKubeadmExternal].
+const externalHint = "kubectl -n kube-system edit configmap kubeadm-config: in place of etcd.external put etcd.local, with dataDir"
 
 // ConfigMap is kubeadm's configuration in the cluster.
 type ConfigMap struct {
@@ -67,6 +72,19 @@ func (c *KubeClient) KubeadmConfig(ctx context.Context) (*ConfigMap, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// CheckKubeadmStacked is an [ErrKubeadmExternal] if kubeadm would take an apiserver
+// away from the member on its host.
+func (c *KubeClient) CheckKubeadmStacked(ctx context.Context) error {
+	_, err := c.KubeadmConfig(ctx)
+	switch {
+	case errors.Is(err, ErrNoKubeadm), errors.Is(err, ErrKubeadmStacked):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fail.WithHint(ErrKubeadmExternal, "%s", externalHint)
 }
 
 // conflicts is how often somebody else may be faster.

@@ -70,6 +70,16 @@ func TestUpdateKubeadmConfig(t *testing.T) {
 	}
 }
 
+// An apiserver that was made stacked does not stay so where kubeadm knows otherwise.
+func TestCheckKubeadmStacked(t *testing.T) {
+	for config, want := range map[string]error{external: ErrKubeadmExternal, stacked: nil, "": nil} {
+		client := openKubernetes(t, startKubernetes(t, config), "admin")
+		if err := client.CheckKubeadmStacked(t.Context()); !errors.Is(err, want) || want != nil && !strings.Contains(fail.Hint(err), "etcd.local") {
+			t.Errorf("%v (hint: %s), want %v", err, fail.Hint(err), want)
+		}
+	}
+}
+
 // Two hosts do it at once, and kubeadm as well.
 func TestUpdateKubeadmConfigAgainstOthers(t *testing.T) {
 	k := startKubernetes(t, external)

@@ -72,12 +72,12 @@ func (d *dialer) ask(ctx context.Context, client *clientv3.Client) (Server, erro
 // config is how the apiserver connects to etcd.
 func (d *dialer) config() (etcdclient.Config, error) {
 	ca, cert, key := Certificates(d.file)
-	for flag, name := range map[string]string{"--etcd-cafile": ca, "--etcd-certfile": cert, "--etcd-keyfile": key} {
-		if name == "" {
+	for _, file := range []struct{ flag, name string }{{"--etcd-cafile", ca}, {"--etcd-certfile", cert}, {"--etcd-keyfile", key}} {
+		if file.name == "" {
 			continue
 		}
-		if _, err := os.Stat(name); err != nil {
-			return etcdclient.Config{}, fmt.Errorf("read %s of the apiserver: %w", flag, err)
+		if _, err := os.Stat(file.name); err != nil {
+			return etcdclient.Config{}, fmt.Errorf("read %s of the apiserver: %w", file.flag, err)
 		}
 	}
 	if (cert == "") != (key == "") {

@@ -66,6 +66,7 @@ func TestAskRealMembers(t *testing.T) {
 		{"no client certificate", []string{ca}, []string{one + ": the server asks for a client certificate", "give --etcd-certfile and --etcd-keyfile"}},
 		{"another CA", []string{"--etcd-cafile=" + strange.file(), cert, key}, []string{one + ": the server's certificate is signed by another CA than --etcd-cafile"}},
 		{"a file that is not there", []string{ca + ".old", cert, key}, []string{one + ": read --etcd-cafile of the apiserver: ", "no such file"}},
+		{"no file is there", []string{ca + ".old", cert + ".old", key + ".old"}, []string{one + ": read --etcd-cafile of the apiserver: "}},
 		{"a key is missing", []string{ca, cert}, []string{"only one of --etcd-certfile and --etcd-keyfile"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -106,6 +107,21 @@ func TestTheFlagsOfAnApiserver(t *testing.T) {
 	} {
 		f := &etcdservers.File{Args: append([]string{"kube-apiserver"}, flags...)}
 		if got, err := Announced(f, host); err != nil || !slices.Equal(got, strings.Split(want, ",")) {
+			t.Errorf("%q: %q, %v", flags, got, err)
+		}
+	}
+}
+
+// A member runs on this host at any address of it, and at the one that the apiserver
+// is known by elsewhere.
+func TestTheAddressesOfTheHost(t *testing.T) {
+	host := announces{"10.0.0.7", "fd00::7"}
+	for want, flags := range map[string][]string{
+		"10.0.0.7,fd00::7,192.0.2.10": {"--advertise-address=192.0.2.10"},
+		"10.0.0.7,fd00::7":            {"--advertise-address=10.0.0.7"},
+	} {
+		f := &etcdservers.File{Args: append([]string{"kube-apiserver"}, flags...)}
+		if got, err := OwnAddresses(f, host); err != nil || !slices.Equal(got, strings.Split(want, ",")) {
 			t.Errorf("%q: %q, %v", flags, got, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/etcdha/etcdha/membership/apiserver/etcdservers"
 )
@@ -52,6 +53,26 @@ func Announced(f *etcdservers.File, host Host) ([]string, error) {
 		return nil, fmt.Errorf("list the addresses of this host: %w", err)
 	}
 	return addresses, nil
+}
+
+// OwnAddresses are the addresses by which a member of etcd is known to run on the
+// host of an apiserver: the host's own, and those that the apiserver announces
+// itself with, which need not be on an interface.
+func OwnAddresses(f *etcdservers.File, host Host) ([]string, error) {
+	own, err := host.Addresses()
+	if err != nil {
+		return nil, fmt.Errorf("list the addresses of this host: %w", err)
+	}
+	announced, err := Announced(f, host)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range announced {
+		if !slices.Contains(own, a) {
+			own = append(own, a)
+		}
+	}
+	return own, nil
 }
 
 // hostFile is the file that a flag names, where it lies on the host; "" without

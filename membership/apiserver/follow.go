@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,12 +51,15 @@ type FollowOptions struct {
 type Local struct {
 	Cluster  Cluster
 	Registry Registry
-	// Addresses are those that the apiserver may have announced itself with.
-	Addresses []string
-	Secure    bool // see [Wish]
-	// Site is called when the apiserver has to be looked at or rewired. It locks
-	// through the cluster that it is given.
-	Site  func(ctx context.Context, lock Cluster) (*Site, error)
+	Dialer   Dialer // with the certificates of the file
+	// Addresses are those by which this host is known, see [OwnAddresses], and Announced
+	// those that the apiserver may have announced itself with, see [Announced].
+	Addresses, Announced []string
+	Secure               bool // see [Wish]
+	// Left tells whether a killed rewiring has left something for [Site.Resume].
+	Left func() (bool, error)
+	// Site is called when the apiserver has to be looked at or rewired.
+	Site  func(ctx context.Context) (*Site, error)
 	Close func()
 }
 
@@ -80,7 +84,6 @@ type Follower struct {
 	pending pending
 	pauses  pauses
 	trouble trouble
-	resumed bool
 	sent    sent
 	list    ofList
 	config  configured
@@ -154,7 +157,7 @@ func (f *Follower) look(ctx context.Context) error {
 	if err := v.recognise(ctx); err != nil {
 		return f.outOfSight(err)
 	}
-	if err := v.resume(ctx); err != nil { // needs the lock, and so quorum
+	if resumed, err := v.resume(ctx); resumed || err != nil { // needs the lock, and so quorum
 		return f.outOfSight(err)
 	}
 	return v.act(ctx)
@@ -166,6 +169,7 @@ func (f *Follower) outOfSight(err error) error {
 	f.pending = pending{}
 	f.metrics.pending.Set(0)
 	f.metrics.inStep.Set(0)
+	f.metrics.refused.Set(0) // nobody is asked to decide what cannot be seen
 	return err
 }
 
@@ -175,6 +179,7 @@ type visit struct {
 	file    *etcdservers.File
 	local   *Local
 	members *Membership
+	answers map[string]uint64 // see [Wish]
 }
 
 // observe asks for the members.
@@ -185,45 +190,63 @@ func (v *visit) observe(ctx context.Context) error {
 	if err != nil {
 		return during("observe the members", err)
 	}
-	v.members = m
+	v.members, v.answers = m, Answers(ctx, v.local.Dialer, v.wish(m), m.ClusterID)
 	v.metrics.observed.Set(seconds(v.Now()))
 	v.health.beat(v.Now())
 	return nil
 }
 
-// resume ends what a killed rewiring has left, the first time, and later only if
-// the apiserver does not serve, see [visit.confirm].
-func (v *visit) resume(ctx context.Context) error {
-	if v.resumed {
-		return nil
+// resume ends what a killed rewiring has left: of this agent before it was started
+// anew, or of a command. It waits for one that is under way. If there was anything,
+// the file may be another one afterwards, and what was seen is old.
+func (v *visit) resume(ctx context.Context) (bool, error) {
+	left, err := v.local.Left()
+	if err == nil && !left {
+		return false, nil
 	}
-	s, err := v.site(ctx, v.local.Cluster)
+	var s *Site
 	if err == nil {
-		err = s.Resume(ctx, v.file)
+		s, err = v.site(ctx)
+	}
+	if err == nil {
+		err = v.enter(s).Resume(ctx, v.file)
 	}
 	if err != nil {
-		return during("resume what was left", err)
+		return false, during("resume what was left", err)
 	}
-	v.resumed = true
-	return nil
+	return true, nil
 }
 
 // site builds the site, which tells this follower how it goes.
-func (v *visit) site(ctx context.Context, lock Cluster) (site, error) {
-	s, err := v.local.Site(ctx, lock)
+func (v *visit) site(ctx context.Context) (*Site, error) {
+	s, err := v.local.Site(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("look at the host: %w", err)
 	}
 	s.Reporter = progress{v.Follower}
-	return v.enter(s), nil
+	if restart := s.Restart; restart != nil {
+		s.Restart = func(ctx context.Context) error { return v.patiently(ctx, s.Timeout, restart) }
+	}
+	return s, nil
+}
+
+// patiently runs what says nothing until it is over, and is bounded by the timeout.
+func (v *visit) patiently(ctx context.Context, timeout time.Duration, do func(context.Context) error) error {
+	v.health.beat(v.Now().Add(cmp.Or(timeout, DefaultTimeout)))
+	defer func() { v.health.beat(v.Now()) }()
+	return do(ctx)
+}
+
+// wish is what the list is decided by, of these members.
+func (v *visit) wish(m *Membership) Wish {
+	return Wish{
+		Current: v.file.Servers, Topology: v.list.topology, Members: m.Members, Answers: v.answers,
+		Addresses: v.local.Addresses, Secure: v.local.Secure,
+	}
 }
 
 // choose decides the list by what was observed.
-func (v *visit) choose(m *Membership) (Choice, error) {
-	return Choose(Wish{
-		Current: v.file.Servers, Topology: v.list.topology, Members: m.Members, Addresses: v.local.Addresses, Secure: v.local.Secure,
-	})
-}
+func (v *visit) choose(m *Membership) (Choice, error) { return Choose(v.wish(m)) }
 
 // act rewires if that is due, and confirms what the apiserver runs with otherwise.
 // Never both: a confirmation promises that what is decided next has seen the

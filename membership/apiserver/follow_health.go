@@ -16,7 +16,7 @@ const missedPeriods = 3
 // health is what a follower says of itself, to others than the one who follows.
 type health struct {
 	mu     sync.Mutex
-	alive  time.Time // when it last did anything
+	alive  time.Time // when it last did anything, or will have, of what takes its time
 	ready  bool      // the last look has found nothing wrong
 	detail string
 }
@@ -27,10 +27,11 @@ func (h *health) began(now time.Time) {
 	h.alive, h.detail = now, "no look has come to its end yet"
 }
 
-func (h *health) beat(now time.Time) {
+// beat notes that something is done now, or will be by then.
+func (h *health) beat(at time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.alive = now
+	h.alive = at
 }
 
 func (h *health) looked(now time.Time, err error, detail string) {

@@ -18,7 +18,7 @@ func TestPausesGrowUntilTheTargetChanges(t *testing.T) {
 		if slices.Contains(servers, urls(5)[0]) {
 			return nil
 		}
-		return errors.New("not ready after 3m0s; the old file is back")
+		return fail.As(ErrTakenBack, errors.New("not ready after 3m0s; the old file is back"))
 	}
 	n.members = append(n.members, voter(4))
 	n.run(6 * time.Hour)
@@ -42,20 +42,26 @@ func TestPausesGrowUntilTheTargetChanges(t *testing.T) {
 	n.wantReady(true, "in step")
 }
 
-// What was refused has cost nothing, and may be over at any time.
-func TestARefusalIsTriedAgainSoon(t *testing.T) {
-	n := newPlain(t)
-	n.fails = func([]string) error { return fail.Unsafef("no other apiserver is ready") }
-	n.withdraw(3)
-	n.run(time.Hour)
-	if n.attempts < 50 || n.attempts > 60 {
-		t.Errorf("%d attempts in an hour", n.attempts)
+// What was refused, or has failed before anything was written, has cost nothing, and
+// may be over at any time.
+func TestWhatCostNothingIsTriedAgainSoon(t *testing.T) {
+	for _, failure := range []error{
+		fail.Unsafef("no other apiserver is ready"),
+		errors.New("lock the apiservers: etcd has no leader"),
+	} {
+		n := newPlain(t)
+		n.fails = func([]string) error { return failure }
+		n.withdraw(3)
+		n.run(time.Hour)
+		if n.attempts < 50 || n.attempts > 60 {
+			t.Errorf("%v: %d attempts in an hour", failure, n.attempts)
+		}
+		if n.logged(failure.Error()) != 1 {
+			t.Errorf("log:\n%s", n.log.String())
+		}
+		n.wantReady(false, failure.Error())
+		n.fails = nil
+		n.run(firstPause + DefaultPeriod)
+		n.wantServers(urls(1, 2), 1)
 	}
-	if n.logged("no other apiserver is ready") != 1 {
-		t.Errorf("log:\n%s", n.log.String())
-	}
-	n.wantReady(false, "no other apiserver is ready")
-	n.fails = nil
-	n.run(firstPause + DefaultPeriod)
-	n.wantServers(urls(1, 2), 1)
 }

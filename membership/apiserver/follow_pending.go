@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/etcdha/etcdha/internal/fail"
 )
 
 // pending is a list that the file should have and has not. The zero value is
@@ -71,14 +69,14 @@ type pauses struct {
 	err      error // of the last attempt; nil if there was none
 }
 
-// failure is what the pauses are after one more failure. A refusal has changed
-// nothing, and is over when its reason is. It is pure.
+// failure is what the pauses are after one more failure. What has restarted nothing
+// may be over at any time. It is pure.
 func (p pauses) failure(now time.Time, servers []string, err error) pauses {
 	if !SameServers(p.servers, servers) {
 		p = pauses{servers: servers}
 	}
 	p.until, p.err = now.Add(firstPause), during("rewire", err)
-	if !errors.Is(err, fail.ErrUnsafe) {
+	if errors.Is(err, ErrTakenBack) {
 		p.until = now.Add(pauseAfter(p.restarts, longPause))
 		p.restarts++
 		p.err = during(fmt.Sprintf("rewire, attempt %d", p.restarts), err)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/etcdha/etcdha/internal/fail"
 )
 
 // judgement counts, from nothing but what there was to see at each look, how
@@ -144,7 +146,7 @@ func TestRandomHistoriesWithFailures(t *testing.T) {
 				target := strings.Join(slices.Sorted(slices.Values(servers)), ",")
 				attempts[target] = append(attempts[target], n.clock)
 				if r.IntN(2) == 0 {
-					return errors.New("not ready in time")
+					return fail.As(ErrTakenBack, errors.New("not ready in time"))
 				}
 				return nil
 			}

@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -35,13 +34,12 @@ func (v *visit) confirm(ctx context.Context) error {
 	if !awaited && !v.sent.outdated(report) {
 		return nil
 	}
-	s, err := v.site(ctx, v.local.Cluster)
+	s, err := v.site(ctx)
 	if err != nil {
 		return during("confirm the servers", err)
 	}
-	if err := s.Serving(ctx, v.file); err != nil {
-		// Somebody may have been killed at it.
-		return during("confirm the servers", errors.Join(err, s.Resume(ctx, v.file)))
+	if err := v.enter(s).Serving(ctx, v.file); err != nil {
+		return during("confirm the servers", err)
 	}
 	if err := v.local.Registry.Report(ctx, report); err != nil {
 		return during("report", err)
@@ -53,9 +51,52 @@ func (v *visit) confirm(ctx context.Context) error {
 
 // report is what there is to say, once it was seen to be so.
 func (v *visit) report() (Report, error) {
-	r, err := NewReport(v.file, v.members, v.local.Addresses)
+	r, err := NewReport(v.file, v.members, v.wish(v.members), v.local.Announced)
 	r.Host, r.Agent, r.At, r.Topology = v.Host, true, v.Now().UTC(), v.list.topology
 	return r, err
+}
+
+// ReportOf is what the host has last said of the apiserver of a file; nil if nothing.
+func ReportOf(endpoints []Endpoint, host string, f *etcdservers.File) *Report {
+	for _, e := range endpoints {
+		if e.Report != nil && e.Report.Host == host && e.Report.File == f.Path {
+			return e.Report
+		}
+	}
+	return nil
+}
+
+// Retire says in the report of the apiserver, after [Follower.Run], that it has no
+// agent any more. If etcd cannot be told, the report says so by its age.
+func (f *Follower) Retire(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
+	defer cancel()
+	if err := f.retire(ctx); err != nil {
+		f.Log.Warn("cannot report that following has ended", "why", err)
+	}
+}
+
+func (f *Follower) retire(ctx context.Context) error {
+	file, err := etcdservers.Read(f.FS, f.File)
+	if err != nil {
+		return err
+	}
+	local, err := f.Open(ctx, file)
+	if err != nil {
+		return err
+	}
+	defer local.Close()
+	endpoints, err := local.Registry.Endpoints(ctx)
+	if err != nil {
+		return err
+	}
+	r := ReportOf(endpoints, f.Host, file)
+	if r == nil || !r.Agent {
+		return nil
+	}
+	ended := *r
+	ended.Agent = false
+	return local.Registry.Report(ctx, ended)
 }
 
 // awaited tells whether a member was withdrawn after the last report.
@@ -76,15 +117,16 @@ func (s sent) outdated(r Report) bool {
 
 // NewReport is what a host has to say of the apiserver of a file, once
 // [Site.Serving] has seen that it runs so; the caller adds who says it, and when.
-// addresses are those that the apiserver may have announced itself with. It is an
-// error if a server belongs to no member: nobody could tell then which members
-// the apiserver does without.
-func NewReport(f *etcdservers.File, m *Membership, addresses []string) (Report, error) {
+// The wish says how the members of m are told from this host, announced are the
+// addresses that the apiserver may have announced itself with. It is an error if a
+// server belongs to no member: nobody could tell then which members the apiserver
+// does without.
+func NewReport(f *etcdservers.File, m *Membership, w Wish, announced []string) (Report, error) {
 	r := Report{
-		Addresses: addresses, File: f.Path, Topology: TopologyOf(f.Servers, addresses), Servers: f.Servers,
+		Addresses: announced, File: f.Path, Topology: TopologyOf(f.Servers, w.Addresses), Servers: f.Servers,
 		ClusterID: m.ClusterID, Revision: m.Revision,
 	}
-	t := target{Wish: Wish{Members: m.Members, Addresses: addresses}}
+	t := target{Wish: w}
 	for _, server := range f.Servers {
 		owner := t.memberOf(server)
 		if owner == nil {

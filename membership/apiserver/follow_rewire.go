@@ -3,7 +3,6 @@ package apiserver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -12,9 +11,10 @@ import (
 // again under the lock: others may have restarted for minutes meanwhile.
 func (v *visit) rewire(ctx context.Context, choice Choice) error {
 	v.Log.Info("rewiring", "file", v.file.Path, "from", v.file.Servers, "to", choice.Servers)
-	s, err := v.site(ctx, &lookAgain{Cluster: v.local.Cluster, visit: v, servers: choice.Servers})
+	s, err := v.site(ctx)
 	if err == nil {
-		err = s.Rewire(ctx, v.file, choice.Servers)
+		s.Recheck = func(m *Membership) error { return v.recheck(m, choice.Servers) }
+		err = v.enter(s).Rewire(ctx, v.file, choice.Servers)
 	}
 	switch {
 	case errors.Is(err, errMoved), errors.Is(err, ErrChanged):
@@ -41,35 +41,10 @@ func (v *visit) rewire(ctx context.Context, choice Choice) error {
 // errMoved says that the members, seen under the lock, ask for another list.
 var errMoved = errors.New("the members have changed while the lock was waited for")
 
-// lookAgain is a cluster whose lock is only worth having if the list is still the
-// right one.
-type lookAgain struct {
-	Cluster
-	visit   *visit
-	servers []string
-}
-
-// Lock implements [Cluster].
-func (l *lookAgain) Lock(ctx context.Context, who string, wait func(holder string)) (Lock, error) {
-	lock, err := l.Cluster.Lock(ctx, who, wait)
-	if err != nil {
-		return nil, err
-	}
-	if err := l.check(ctx); err != nil {
-		return nil, errors.Join(err, lock.Release(context.WithoutCancel(ctx)))
-	}
-	return lock, nil
-}
-
-func (l *lookAgain) check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-	defer cancel()
-	m, err := l.Observe(ctx)
-	if err != nil {
-		return fmt.Errorf("observe the members under the lock: %w", err)
-	}
-	choice, err := l.visit.choose(m)
-	if err != nil || !SameServers(choice.Servers, l.servers) {
+// recheck is nil while these members ask for the list.
+func (v *visit) recheck(m *Membership, servers []string) error {
+	choice, err := v.choose(m)
+	if err != nil || !SameServers(choice.Servers, servers) {
 		return errMoved
 	}
 	return nil

@@ -78,97 +78,6 @@ func TestAFlappingMember(t *testing.T) {
 	}
 }
 
-// A list that has shrunk to the member on this host grows again, also if the agent
-// was started anew meanwhile. One that somebody has made stacked stays so.
-func TestAListThatShrinksToItsOwnHost(t *testing.T) {
-	n := newFollowed(t)
-	n.member(1).ClientURLs = []string{"https://10.0.0.11:2379"}
-	n.write([]string{"https://10.0.0.11:2379", "https://10.0.0.2:2379", "https://10.0.0.3:2379"})
-	n.running = n.servers()
-	n.run(time.Minute)
-	n.remove(2)
-	n.remove(3)
-	n.run(2 * time.Minute)
-	n.wantServers([]string{"https://10.0.0.11:2379"}, 1)
-	n.start()
-	n.members = append(n.members, voter(2))
-	n.run(2 * time.Minute)
-	n.wantServers([]string{"https://10.0.0.11:2379", "https://10.0.0.2:2379"}, 2)
-
-	n.write([]string{"https://127.0.0.1:2379"})
-	n.running = n.servers()
-	n.run(5 * time.Minute)
-	n.wantServers([]string{"https://127.0.0.1:2379"}, 2)
-	if r := n.lastReport(); r.Topology != Stacked {
-		t.Errorf("report: %+v", r)
-	}
-}
-
-// Whoever removes a member waits for this: two looks, and then the report.
-func TestAWithdrawalIsFollowedAtOnceAndConfirmed(t *testing.T) {
-	n := newFollowed(t)
-	n.at(time.Minute-time.Second, func() { n.withdraw(3) })
-	n.run(time.Minute + 3*DefaultPeriod)
-	n.wantServers(urls(1, 2), 1)
-	mark := Withdrawal{ID: 3, Revision: n.marks[3]}
-	if left := Unconfirmed([]Endpoint{{Address: "10.0.0.11", Report: &n.reports[len(n.reports)-1]}}, 77, mark, nil); len(left) > 0 {
-		t.Errorf("it is not confirmed: %+v", n.lastReport())
-	}
-
-	// The operator is killed, and begins anew.
-	n.at(time.Minute, func() { n.withdraw(3) })
-	n.run(time.Minute + DefaultPeriod)
-	if r := n.lastReport(); r.Revision < n.marks[3] {
-		t.Errorf("the second mark, at %d, is not confirmed: %+v", n.marks[3], r)
-	}
-	reports := len(n.reports)
-	n.run(5 * time.Minute)
-	if len(n.reports) != reports {
-		t.Errorf("a mark was confirmed %d times", len(n.reports)-reports+1)
-	}
-
-	// It is removed, and its mark with it.
-	n.remove(3)
-	delete(n.marks, 3)
-	n.run(5 * time.Minute)
-	n.wantServers(urls(1, 2), 1)
-}
-
-// Until the apiserver was restarted, every report says that it uses the member.
-func TestAReportNeverSaysTooMuch(t *testing.T) {
-	n := newFollowed(t)
-	n.fails = func([]string) error { return errors.New("https://10.0.0.1:2379 refuses the certificate") }
-	n.at(time.Minute, func() { n.withdraw(3) })
-	n.run(10 * time.Minute)
-	n.wantServers(urls(1, 2, 3), 0)
-	for _, r := range n.reports {
-		if !slices.Contains(r.Members, 3) {
-			t.Errorf("report: %+v", r)
-		}
-	}
-
-	// The file is changed, and the old process still ends.
-	n.fails = nil
-	n.write(urls(1, 2))
-	reports := len(n.reports)
-	n.run(10 * time.Minute)
-	if len(n.reports) != reports {
-		t.Errorf("reported although the process has other servers: %+v", n.reports[reports:])
-	}
-	n.wantReady(false, "confirm the servers: process 4711 runs with other servers")
-	n.running, n.notReady = urls(1, 2), errors.New("etcd failed")
-	n.run(10 * time.Minute)
-	if len(n.reports) != reports {
-		t.Errorf("reported although it is not ready: %+v", n.reports[reports:])
-	}
-	n.notReady = nil
-	n.run(DefaultPeriod)
-	if r := n.lastReport(); !slices.Equal(r.Members, []uint64{1, 2}) || r.Revision < n.marks[3] {
-		t.Errorf("report: %+v", r)
-	}
-	n.wantReady(true, "in step")
-}
-
 func TestWithoutQuorumNothingIsDone(t *testing.T) {
 	n := newFollowed(t)
 	n.run(time.Minute)
@@ -194,39 +103,6 @@ func TestWithoutQuorumNothingIsDone(t *testing.T) {
 	}
 }
 
-// kubeadm's apiserver knows its own member only.
-func TestAStackedApiserverStaysWithItsMember(t *testing.T) {
-	n := newFollowed(t)
-	local := []string{"https://127.0.0.1:2379"}
-	n.member(1).ClientURLs = []string{"https://10.0.0.11:2379"}
-	n.write(local)
-	n.running = local
-	n.members = append(n.members, voter(4))
-	n.run(5 * time.Minute)
-	n.wantServers(local, 0)
-	if r := n.lastReport(); r.Topology != Stacked || !slices.Equal(r.Members, []uint64{1}) {
-		t.Errorf("report: %+v", r)
-	}
-	n.wantMetrics("in_step 1", "refused 0")
-
-	n.withdraw(1)
-	n.run(5 * time.Minute)
-	n.wantServers(local, 0)
-	n.wantMetrics("in_step 0", "refused 1")
-	n.wantReady(false, "withdrawn")
-	if n.logged("choose the servers") != 1 {
-		t.Errorf("log:\n%s", n.log.String())
-	}
-	if r := n.lastReport(); r.Revision < n.marks[1] || !slices.Equal(r.Members, []uint64{1}) {
-		t.Errorf("whoever withdraws it cannot see that it is still used: %+v", r)
-	}
-
-	n.remove(1)
-	n.run(5 * time.Minute)
-	n.wantServers(local, 0)
-	n.wantMetrics("refused 1")
-}
-
 // While one agent waits for the lock, others restart, and members come and go.
 func TestTheMembersAreSeenAgainUnderTheLock(t *testing.T) {
 	n := newFollowed(t)
@@ -243,32 +119,6 @@ func TestTheMembersAreSeenAgainUnderTheLock(t *testing.T) {
 	}
 	if r := n.lastReport(); r.Revision < n.marks[4] {
 		t.Errorf("report: %+v", r)
-	}
-}
-
-// A command or an agent that is killed leaves a record, see [Site.Resume].
-func TestWhatWasLeftIsEnded(t *testing.T) {
-	n := newFollowed(t)
-	n.write(urls(1, 2))
-	n.left = func() { n.write(urls(1, 2, 3)) }
-	n.run(DefaultPeriod)
-	n.wantServers(urls(1, 2, 3), 0)
-
-	// Nothing but the record was left: that goes, too.
-	n.start()
-	n.left = func() {}
-	n.run(time.Second)
-	if n.left != nil {
-		t.Error("the record is still there")
-	}
-
-	// Later, of somebody else.
-	n.run(time.Minute)
-	n.write(urls(2, 3))
-	n.left = func() { n.running = urls(2, 3) }
-	n.run(2 * DefaultPeriod)
-	if n.left != nil || !slices.Equal(n.lastReport().Servers, urls(2, 3)) {
-		t.Errorf("reports: %+v\n%s", n.reports, n.log.String())
 	}
 }
 

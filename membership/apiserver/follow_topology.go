@@ -22,11 +22,9 @@ func (v *visit) recognise(ctx context.Context) error {
 		if err != nil {
 			return during("read the last report", err)
 		}
-		for _, e := range endpoints {
-			r := e.Report
-			if r != nil && r.Host == v.Host && r.File == v.file.Path && r.ClusterID == v.members.ClusterID && SameServers(r.Servers, list.servers) {
-				list.topology = r.Topology
-			}
+		r := ReportOf(endpoints, v.Host, v.file)
+		if r != nil && r.ClusterID == v.members.ClusterID && SameServers(r.Servers, list.servers) {
+			list.topology = r.Topology
 		}
 	}
 	v.list = list

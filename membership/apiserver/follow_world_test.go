@@ -3,7 +3,6 @@ package apiserver
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -41,7 +40,9 @@ type followed struct {
 	files    fstest.MapFS
 	plain    bool // the list is in an environment file, which is quicker to read
 	listed   []string
-	running  []string // servers of the process
+	running  []string          // servers of the process
+	names    map[string]uint64 // whom a name leads to
+	slowly   time.Duration     // that systemctl takes, where the apiserver is a unit
 	notReady error
 	left     func() // what a killed rewiring has left to end
 	restarts []restart
@@ -201,108 +202,12 @@ func (n *followed) withdraw(id uint64) {
 func (n *followed) open(context.Context, *etcdservers.File) (*Local, error) {
 	n.looking()
 	return &Local{
-		Cluster: followedCluster{n}, Registry: followedRegistry{n: n}, Addresses: []string{"10.0.0.11"}, Secure: true,
-		Site:  func(_ context.Context, lock Cluster) (*Site, error) { return &Site{Cluster: lock}, nil },
+		Cluster: followedCluster{n}, Registry: followedRegistry{n: n}, Dialer: followedDialer{n},
+		Addresses: []string{"10.0.0.11"}, Announced: []string{"10.0.0.11"}, Secure: true,
+		Left: func() (bool, error) { return n.left != nil, nil },
+		Site: func(context.Context) (*Site, error) {
+			return &Site{Cluster: followedCluster{n}, Restart: n.systemctl}, nil
+		},
 		Close: func() {},
 	}, nil
-}
-
-type followedCluster struct{ n *followed }
-
-func (c followedCluster) Observe(context.Context) (*Membership, error) {
-	if c.n.noQuorum != nil {
-		return nil, c.n.noQuorum
-	}
-	m := &Membership{ClusterID: 77, Members: slices.Clone(c.n.members), Revision: c.n.revision}
-	for i := range m.Members {
-		_, m.Members[i].Withdrawn = c.n.marks[m.Members[i].ID]
-	}
-	return m, nil
-}
-
-func (c followedCluster) Lock(ctx context.Context, _ string, wait func(string)) (Lock, error) {
-	for c.n.holder != "" {
-		wait(c.n.holder)
-		c.n.pass(ctx, time.Second)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-	}
-	return followedLock{}, nil
-}
-
-type followedLock struct{}
-
-func (followedLock) Held(time.Duration) error      { return nil }
-func (followedLock) Release(context.Context) error { return nil }
-
-// followedRegistry has what a follower uses of one.
-type followedRegistry struct {
-	Registry
-	n *followed
-}
-
-func (r followedRegistry) Withdrawals(context.Context) ([]Withdrawal, int64, error) {
-	var all []Withdrawal
-	for id, revision := range r.n.marks {
-		all = append(all, Withdrawal{ID: id, Revision: revision})
-	}
-	return all, r.n.revision, nil
-}
-
-func (r followedRegistry) Endpoints(context.Context) ([]Endpoint, error) {
-	if len(r.n.reports) == 0 {
-		return nil, nil
-	}
-	return []Endpoint{{Report: &r.n.reports[len(r.n.reports)-1]}}, nil
-}
-
-func (r followedRegistry) Report(_ context.Context, report Report) error {
-	r.n.revision++
-	r.n.reports = append(r.n.reports, report)
-	return nil
-}
-
-// followedSite takes five seconds for a restart.
-type followedSite struct {
-	n    *followed
-	site *Site
-}
-
-func (s *followedSite) Rewire(ctx context.Context, _ *etcdservers.File, servers []string) error {
-	n := s.n
-	n.attempts++
-	lock, err := s.site.Cluster.Lock(ctx, "cp1", s.site.Reporter.Waiting)
-	if err != nil {
-		return fmt.Errorf("lock: %w", err)
-	}
-	defer func() { _ = lock.Release(ctx) }()
-	if n.fails != nil {
-		if err := n.fails(servers); err != nil {
-			return err
-		}
-	}
-	n.write(servers)
-	n.pass(context.WithoutCancel(ctx), 5*time.Second)
-	n.running = servers
-	n.restarts = append(n.restarts, restart{n.clock, servers})
-	return nil
-}
-
-func (s *followedSite) Resume(context.Context, *etcdservers.File) error {
-	if s.n.left != nil {
-		s.n.left()
-		s.n.left = nil
-	}
-	return nil
-}
-
-func (s *followedSite) Serving(_ context.Context, f *etcdservers.File) error {
-	if s.n.notReady != nil {
-		return s.n.notReady
-	}
-	if !slices.Equal(s.n.running, f.Servers) {
-		return errors.New("process 4711 runs with other servers")
-	}
-	return nil
 }

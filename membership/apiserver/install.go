@@ -1,11 +1,13 @@
 package apiserver
 
 import (
+	"cmp"
 	"io/fs"
 	"path"
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/membership/apiserver/etcdservers"
@@ -21,16 +23,20 @@ type Agent struct {
 	// Image is the container image of etcdha, Binary the path of its program: a pod
 	// needs the one, a unit the other.
 	Image, Binary string
-	Listen        string   // see [Follower.Listen]; "" for none
-	Copies        string   // the directory for copies
-	Kubeconfig    string   // "" for none
-	Args          []string // more flags of "apiserver follow"
+	Listen        string        // see [Follower.Listen]; "" for none
+	Copies        string        // the directory for copies
+	Kubeconfig    string        // "" for none
+	Timeout       time.Duration // see [Site]; default: DefaultTimeout
+	Args          []string      // more flags of "apiserver follow"
 }
 
 // stopGrace is how long an agent that is stopped may take: a rewiring ends by
-// putting the old file back, and waits for the apiserver. One that is killed
-// leaves that to the next start.
-const stopGrace = DefaultTimeout + DefaultTimeout/6
+// putting the old file back, restarts the apiserver with it and waits until that is
+// ready. One that is killed leaves that to the next start.
+func (a *Agent) stopGrace() time.Duration {
+	timeout := cmp.Or(a.Timeout, DefaultTimeout)
+	return writeTime + timeout + (timeout + lastGrace)
+}
 
 // check refuses an agent for what runs no apiserver.
 func (a *Agent) check() error {
@@ -43,10 +49,32 @@ func (a *Agent) check() error {
 // command is the command line of the agent, its own name first.
 func (a *Agent) command(name string) []string {
 	line := []string{name, "apiserver", "follow", "--file=" + a.Follow, "--copies=" + a.Copies, "--listen=" + a.Listen}
+	if a.Timeout != 0 {
+		line = append(line, "--timeout="+a.Timeout.String())
+	}
 	if a.Kubeconfig != "" {
 		line = append(line, "--kubeconfig="+a.Kubeconfig)
 	}
 	return append(line, a.Args...)
+}
+
+// maxLinks ends a circle of links, as in the kernel.
+const maxLinks = 40
+
+// target is where the file lies that is written: that of the apiserver may be a link.
+func (a *Agent) target() string {
+	name := a.File.Path
+	for range maxLinks {
+		to, err := fs.ReadLink(a.FS, strings.TrimPrefix(name, "/"))
+		if err != nil {
+			return name // it is no link
+		}
+		if !path.IsAbs(to) {
+			to = path.Join(path.Dir(name), to)
+		}
+		name = path.Clean(to)
+	}
+	return name
 }
 
 // pkiFlags name the files that an agent reads: with them it asks etcd and the
@@ -89,7 +117,7 @@ func directories(names []string) []string {
 // there, and to give the new file its owner and mode. Without them root has the
 // rights of any owner. To read command lines in /proc takes none.
 func (a *Agent) capabilities() []string {
-	names := append(a.credentials(), a.File.Path, path.Dir(a.File.Path))
+	names := append(a.credentials(), a.target(), path.Dir(a.target()))
 	if a.Kubeconfig != "" {
 		names = append(names, a.Kubeconfig)
 	}

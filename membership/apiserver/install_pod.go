@@ -47,7 +47,7 @@ func (a *Agent) StaticPod() ([]byte, error) {
 			"hostPID":                       true,
 			"priorityClassName":             "system-node-critical",
 			"tolerations":                   []object{{"operator": "Exists"}},
-			"terminationGracePeriodSeconds": int(stopGrace.Seconds()),
+			"terminationGracePeriodSeconds": int(a.stopGrace().Seconds()),
 			"securityContext":               object{"seccompProfile": object{"type": "RuntimeDefault"}},
 			"volumes":                       volumes,
 		},
@@ -120,7 +120,11 @@ func (a *Agent) volumes() (volumes, mounts []object) {
 		}
 		mounts = append(mounts, mount)
 	}
-	add("manifests", path.Dir(a.File.Path), "Directory", true)
+	manifests, target := path.Dir(a.File.Path), path.Dir(a.target())
+	add("manifests", manifests, "Directory", manifests == target)
+	if manifests != target { // where the link leads
+		add("target", target, "Directory", true)
+	}
 	add("copies", a.Copies, "DirectoryOrCreate", true)
 	for i, dir := range directories(a.credentials()) {
 		add(fmt.Sprintf("certificates-%d", i), dir, "Directory", false)

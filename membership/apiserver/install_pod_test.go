@@ -2,11 +2,13 @@ package apiserver
 
 import (
 	"errors"
+	"io/fs"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -180,4 +182,42 @@ func TestDirectories(t *testing.T) {
 	if want := []string{"/etc/pki", "/etc/pki-2", "/srv"}; !slices.Equal(got, want) {
 		t.Errorf("directories: %v", got)
 	}
+}
+
+// A manifest may be a link to a file elsewhere: that is the one that is written.
+func TestAPodOfALinkedManifest(t *testing.T) {
+	for _, link := range []string{"/srv/kube/apiserver.yaml", "../../../srv/kube/apiserver.yaml"} {
+		a := linkedAgent(t, link)
+		a.Timeout = 10 * time.Minute
+		p := renderPod(t, a)
+		mounts := make(map[string]string)
+		for _, m := range p.Spec.Containers[0].VolumeMounts {
+			mounts[m.MountPath] = map[bool]string{true: "ro", false: "rw"}[m.ReadOnly]
+		}
+		if mounts["/srv/kube"] != "rw" || mounts["/etc/kubernetes/manifests"] != "ro" {
+			t.Errorf("%s: mounts: %v", link, mounts)
+		}
+		if c := p.Spec.Containers[0]; len(c.SecurityContext.Capabilities.Add) == 0 || !slices.Contains(c.Command, "--timeout=10m0s") {
+			t.Errorf("%s: container %+v", link, c)
+		}
+		// An agent that is stopped at the worst moment needs both waits.
+		if grace := p.Spec.TerminationGracePeriodSeconds; grace < 2*600 {
+			t.Errorf("it has %d s to end", grace)
+		}
+		if data, err := a.Unit(); err != nil || !strings.Contains(string(data), "\nReadWritePaths=/srv/kube\n") {
+			t.Errorf("%v\n%s", err, data)
+		}
+	}
+}
+
+// linkedAgent is for a manifest that is a link, to a file that is not root's.
+func linkedAgent(t *testing.T, link string) *Agent {
+	t.Helper()
+	files := newFollowed(t).files
+	files["srv/kube/apiserver.yaml"] = files[followedFile[1:]]
+	a := agentFor(t, files, "/srv/kube/apiserver.yaml")
+	files["srv/kube/apiserver.yaml"].Sys = &syscall.Stat_t{Uid: 7}
+	files[followedFile[1:]] = &fstest.MapFile{Data: []byte(link), Mode: fs.ModeSymlink, Sys: &syscall.Stat_t{}}
+	a.File.Path, a.Follow = followedFile, followedFile
+	return a
 }

@@ -30,19 +30,18 @@ func (a *Agent) Unit() ([]byte, error) {
 	for _, word := range a.command(a.Binary) {
 		command = append(command, strings.ReplaceAll(unitWord(word), "$", "$$"))
 	}
-	writable := []string{unitWord(path.Dir(a.File.Path))}
+	writable := []string{unitWord(path.Dir(a.target()))}
 	state, ok := strings.CutPrefix(path.Clean(a.Copies), stateRoot)
 	made := "StateDirectory=" + unitWord(state) + "\nStateDirectoryMode=0700"
 	if !ok {
 		// Only what is there when the agent starts can be made writable for it.
 		made = "ExecStartPre=+/bin/mkdir -p -m 0700 " + strings.ReplaceAll(unitWord(a.Copies), "$", "$$")
-		writable = append(writable, "-"+path.Clean(a.Copies))
-		writable[1] = unitWord(writable[1])
+		writable = append(writable, unitWord("-"+path.Clean(a.Copies)))
 	}
 	if socket, ok := strings.CutPrefix(a.Listen, unixScheme); ok {
 		writable = append(writable, unitWord(path.Dir(socket)))
 	}
-	return fmt.Appendf(nil, unitText, strings.Join(command, " "), made, int(stopGrace.Seconds()),
+	return fmt.Appendf(nil, unitText, strings.Join(command, " "), made, int(a.stopGrace().Seconds()),
 		strings.Join(writable, " "), a.unitCapabilities()), nil
 }
 

@@ -65,7 +65,7 @@ func TestAUnitWritesTwoDirectories(t *testing.T) {
 		"NoNewPrivileges":       "yes",
 		"CapabilityBoundingSet": "",
 		"Restart":               "always",
-		"TimeoutStopSec":        "210",
+		"TimeoutStopSec":        "425", // twice the timeout, a minute that shows that nothing ends, and the write
 		"WantedBy":              "multi-user.target",
 	} {
 		if got, ok := options[name]; got != want || !ok {

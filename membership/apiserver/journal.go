@@ -40,6 +40,9 @@ const (
 // journal is where the record of the file is.
 func (c copies) journal() string { return filepath.Join(c.dir, c.prefix()+"change.json") }
 
+// owner is the file by which those who act on the file on this host are kept apart.
+func (c copies) owner() string { return filepath.Join(c.dir, c.prefix()+"owner") }
+
 // write makes a record durable, in place of an earlier one.
 func (c copies) write(r record) error {
 	data, err := json.MarshalIndent(r, "", "  ")

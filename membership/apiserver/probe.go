@@ -13,6 +13,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/etcdha/etcdha/internal/fail"
@@ -80,6 +81,9 @@ func ask(ctx context.Context, address string, config *tls.Config) error {
 		return fmt.Errorf("ask %s: %w", address, err)
 	}
 	response, err := client.Do(request)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fail.As(ErrNotReady, fmt.Errorf("ask %s: %w", address, errors.Unwrap(err)))
+	}
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", address, errors.Unwrap(err)) // of *url.Error, which repeats the URL
 	}
@@ -110,9 +114,13 @@ func judge(address string, status int, body string) error {
 		}
 	}
 	if len(failed) > 0 {
-		return fmt.Errorf("%s is not ready: %s failed", address, strings.Join(failed, ", "))
+		return fail.As(ErrNotReady, fmt.Errorf("%s is not ready: %s failed", address, strings.Join(failed, ", ")))
 	}
-	return fmt.Errorf("%s is not ready: status %d", address, status)
+	err := fmt.Errorf("%s is not ready: status %d", address, status)
+	if status >= http.StatusInternalServerError {
+		return fail.As(ErrNotReady, err)
+	}
+	return err
 }
 
 func lines(text string) []string { return strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n") }

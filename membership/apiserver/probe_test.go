@@ -84,25 +84,30 @@ func TestWhatAnApiserverSays(t *testing.T) {
 	ca := newAuthority(t)
 	cert, key := ca.issue(t, "apiserver", "127.0.0.1")
 	for _, c := range []struct {
-		name string
-		say  func(http.ResponseWriter, *x509.Certificate)
-		want []string
+		name     string
+		say      func(http.ResponseWriter, *x509.Certificate)
+		want     []string
+		notReady bool
 	}{
-		{"ready", says(200, allPassed), nil},
-		{"ready, with other line ends", says(200, strings.ReplaceAll(allPassed, "\n", "\r\n")), nil},
-		{"etcd fails", says(500, etcdFailed), []string{" is not ready: etcd, etcd-readiness failed"}},
-		{"it starts", says(500, "[-]poststarthook/rbac/bootstrap-roles failed: not finished\n"), []string{"poststarthook/rbac/bootstrap-roles failed"}},
-		{"it tells no check", says(200, "ok"), []string{"does not say that it has checked etcd"}},
-		{"another check of etcd", says(200, "[+]etcd-readiness ok\n"), []string{"does not say that it has checked etcd"}},
-		{"something else", says(503, "try later"), []string{"is not ready: status 503"}},
+		{"ready", says(200, allPassed), nil, false},
+		{"ready, with other line ends", says(200, strings.ReplaceAll(allPassed, "\n", "\r\n")), nil, false},
+		{"etcd fails", says(500, etcdFailed), []string{" is not ready: etcd, etcd-readiness failed"}, true},
+		{"it starts", says(500, "[-]poststarthook/rbac/bootstrap-roles failed: not finished\n"), []string{"poststarthook/rbac/bootstrap-roles failed"}, true},
+		{"it tells no check", says(200, "ok"), []string{"does not say that it has checked etcd"}, false},
+		{"another check of etcd", says(200, "[+]etcd-readiness ok\n"), []string{"does not say that it has checked etcd"}, false},
+		{"something else", says(503, "try later"), []string{"is not ready: status 503"}, true},
 		{"it leads elsewhere", func(w http.ResponseWriter, _ *x509.Certificate) {
 			http.Redirect(w, &http.Request{}, "https://192.0.2.1/readyz", http.StatusFound)
-		}, []string{"is not ready: status 302"}},
-		{"it asks who we are", says(401, ""), []string{"does not tell us", "--kubelet-client-certificate"}},
+		}, []string{"is not ready: status 302"}, false},
+		{"it asks who we are", says(401, ""), []string{"does not tell us", "--kubelet-client-certificate"}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			address := serve(t, cert, key, c.say)
-			wantError(t, probe(t, address, own(address), "--tls-cert-file="+cert), c.want...)
+			err := probe(t, address, own(address), "--tls-cert-file="+cert)
+			wantError(t, err, c.want...)
+			if errors.Is(err, ErrNotReady) != c.notReady {
+				t.Errorf("%v: not ready is %t", err, !c.notReady)
+			}
 		})
 	}
 }
@@ -198,7 +203,11 @@ func TestNobodyListens(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, probe(t, l.Addr().String()), "ask "+l.Addr().String()+": dial tcp", "connection refused")
+	err = probe(t, l.Addr().String())
+	wantError(t, err, "ask "+l.Addr().String()+": dial tcp", "connection refused")
+	if !errors.Is(err, ErrNotReady) {
+		t.Errorf("%v is ready", err)
+	}
 }
 
 func TestOwnAddress(t *testing.T) {

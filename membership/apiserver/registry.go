@@ -37,6 +37,13 @@ type Report struct {
 	Revision int64 `json:"revision"`
 }
 
+// Followed tells whether the apiserver's agent lives, as far as its report says: one
+// that has missed two renewals has ended.
+func (r *Report) Followed(now time.Time) bool { return r.Agent && now.Sub(r.At) < agentStale }
+
+// agentStale allows one missed renewal.
+const agentStale = 2 * renewal
+
 // Endpoint is an apiserver that default/kubernetes names, with the report of its
 // host, if there is one; or one that is known by its report only.
 type Endpoint struct {
@@ -86,10 +93,14 @@ type Registry interface {
 	Withdrawals(ctx context.Context) ([]Withdrawal, int64, error)
 	// Report replaces the report of the host and file.
 	Report(ctx context.Context, r Report) error
+	// Forget takes away the report of a host and file.
+	Forget(ctx context.Context, r Report) error
 	// Endpoints are the apiservers of the cluster: those that default/kubernetes
-	// names in the etcd itself, and those that have reported. None where no
-	// Kubernetes is kept in that etcd.
+	// names in the etcd itself, and those that have reported of this cluster. One
+	// that nobody can read is an unsafe error.
 	Endpoints(ctx context.Context) ([]Endpoint, error)
+	// Kubernetes tells whether anything of Kubernetes is kept in that etcd.
+	Kubernetes(ctx context.Context) (bool, error)
 }
 
 // Unconfirmed returns those of the apiservers that have not been seen, since the

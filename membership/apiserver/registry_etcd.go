@@ -37,7 +37,8 @@ const registryRequest = 2 * time.Second
 // EtcdRegistry is the [Registry] of a real etcd. It may be used by several
 // goroutines at the same time.
 type EtcdRegistry struct {
-	conn func(endpoint string) (*grpc.ClientConn, error)
+	conn   func(endpoint string) (*grpc.ClientConn, error)
+	prefix string // of Kubernetes; it ends in a slash
 
 	mu        sync.Mutex
 	endpoints []string // the one that answered last comes first
@@ -46,9 +47,10 @@ type EtcdRegistry struct {
 
 // NewRegistry makes a registry behind endpoints. conn gives the connection to
 // one; it belongs to the caller, who closes it in the end. Members that come later
-// are asked as well, should the others be gone.
-func NewRegistry(conn func(endpoint string) (*grpc.ClientConn, error), endpoints []string) *EtcdRegistry {
-	return &EtcdRegistry{conn: conn, endpoints: slices.Clone(endpoints)}
+// are asked as well, should the others be gone. prefix is kube-apiserver's
+// --etcd-prefix; "" is its default.
+func NewRegistry(conn func(endpoint string) (*grpc.ClientConn, error), endpoints []string, prefix string) *EtcdRegistry {
+	return &EtcdRegistry{conn: conn, endpoints: slices.Clone(endpoints), prefix: keysOf(prefix)}
 }
 
 // mark is the value of a withdrawal's key.
@@ -122,12 +124,31 @@ func (r *EtcdRegistry) Report(ctx context.Context, report Report) error {
 	return r.txn(ctx, &pb.TxnRequest{Success: []*pb.RequestOp{putOp(reportPrefix+report.Host+report.File, value)}})
 }
 
+// Forget implements [Registry].
+func (r *EtcdRegistry) Forget(ctx context.Context, report Report) error {
+	return r.txn(ctx, &pb.TxnRequest{Success: []*pb.RequestOp{{Request: &pb.RequestOp_RequestDeleteRange{
+		RequestDeleteRange: &pb.DeleteRangeRequest{Key: []byte(reportPrefix + report.Host + report.File)}}}}})
+}
+
+// Kubernetes implements [Registry].
+func (r *EtcdRegistry) Kubernetes(ctx context.Context) (bool, error) {
+	found := false
+	err := r.do(ctx, func(ctx context.Context, kv pb.KVClient) error {
+		keys := below(r.prefix)
+		keys.Limit, keys.KeysOnly = 1, true
+		answer, err := kv.Range(ctx, keys)
+		found = len(answer.GetKvs()) > 0
+		return err
+	})
+	return found, err
+}
+
 // Endpoints implements [Registry]. All is read at one revision.
 func (r *EtcdRegistry) Endpoints(ctx context.Context) ([]Endpoint, error) {
 	var found *pb.TxnResponse
 	if err := r.do(ctx, func(ctx context.Context, kv pb.KVClient) (err error) {
 		found, err = kv.Txn(ctx, &pb.TxnRequest{Success: []*pb.RequestOp{
-			rangeOp(&pb.RangeRequest{Key: []byte(endpointsKey)}), rangeOp(below(leasesPrefix)), rangeOp(below(reportPrefix)),
+			rangeOp(&pb.RangeRequest{Key: []byte(r.prefix + endpointsKey)}), rangeOp(below(r.prefix + leasesPrefix)), rangeOp(below(reportPrefix)),
 		}})
 		return err
 	}); err != nil {
@@ -145,46 +166,7 @@ func (r *EtcdRegistry) Endpoints(ctx context.Context) ([]Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return withReports(named, reports), nil
-}
-
-// readReports reads all reports. One that cannot be read is an error: nobody knows
-// what that apiserver uses.
-func readReports(kvs []*mvccpb.KeyValue) ([]Report, error) {
-	var reports []Report
-	for _, kv := range kvs {
-		var report Report
-		if err := json.Unmarshal(kv.Value, &report); err != nil {
-			return nil, fmt.Errorf("read %s: %w", kv.Key, err)
-		}
-		reports = append(reports, report)
-	}
-	return reports, nil
-}
-
-// withReports adds to each apiserver what its host has reported. Where several
-// hosts report one address, each counts.
-func withReports(named []Endpoint, reports []Report) []Endpoint {
-	var out []Endpoint
-	seen := make([]bool, len(reports))
-	for _, e := range named {
-		found := false
-		for i := range reports {
-			if reported := (Endpoint{Report: &reports[i]}); reported.Called(e.Address) {
-				out = append(out, Endpoint{e.Address, e.Port, &reports[i]})
-				found, seen[i] = true, true
-			}
-		}
-		if !found {
-			out = append(out, e)
-		}
-	}
-	for i := range reports {
-		if !seen[i] {
-			out = append(out, Endpoint{Report: &reports[i]})
-		}
-	}
-	return out
+	return withReports(named, reports, found.Header.ClusterId), nil
 }
 
 // txn writes. A write whose answer is lost is sent again, elsewhere: it says the same.

@@ -18,15 +18,15 @@ var morning = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
 // holds what a real kube-apiserver has stored.
 func TestRegistry(t *testing.T) {
 	e := startEtcd(t, "one")
-	r := NewRegistry(ways{e.endpoint: e}.conn, []string{"http://127.0.0.1:1", e.endpoint})
+	r := NewRegistry(ways{e.endpoint: e}.conn, []string{"http://127.0.0.1:1", e.endpoint}, "")
 	if found, err := r.Endpoints(t.Context()); err != nil || len(found) != 0 {
 		t.Errorf("without Kubernetes: %+v, %v", found, err)
 	}
 	if marks, revision, err := r.Withdrawals(t.Context()); err != nil || len(marks) != 0 || revision == 0 {
 		t.Errorf("at first: %+v at %d, %v", marks, revision, err)
 	}
-	put(t, e, endpointsKey, string(stored(t, "endpoints.pb")))
-	put(t, e, leasesPrefix+"192.0.2.10", string(stored(t, "masterlease.pb")))
+	put(t, e, "/registry/"+endpointsKey, string(stored(t, "endpoints.pb")))
+	put(t, e, "/registry/"+leasesPrefix+"192.0.2.10", string(stored(t, "masterlease.pb")))
 	if found, err := r.Endpoints(t.Context()); err != nil || !reflect.DeepEqual(found, []Endpoint{{"192.0.2.10", 47581, nil}}) {
 		t.Errorf("with Kubernetes: %+v, %v", found, err)
 	}
@@ -50,7 +50,7 @@ func TestRegistry(t *testing.T) {
 	}
 
 	report := Report{Host: "cp-1", Addresses: []string{"192.0.2.10"}, File: "/etc/kubernetes/manifests/kube-apiserver.yaml", Topology: External,
-		Servers: []string{"https://192.0.2.1:2379"}, ClusterID: 0xc1, Members: []uint64{0xa1, 1<<64 - 1}, Agent: true, At: morning, Revision: revision}
+		Servers: []string{"https://192.0.2.1:2379"}, ClusterID: clusterID(t, e), Members: []uint64{0xa1, 1<<64 - 1}, Agent: true, At: morning, Revision: revision}
 	if err := r.Report(t.Context(), report); err != nil {
 		t.Fatal(err)
 	}
@@ -61,14 +61,14 @@ func TestRegistry(t *testing.T) {
 	if !reflect.DeepEqual(*found[0].Report, report) {
 		t.Errorf("got  %+v\nwant %+v", *found[0].Report, report)
 	}
-	if left := Unconfirmed(found, 0xc1, m3, nil); len(left) != 0 {
+	if left := Unconfirmed(found, report.ClusterID, m3, nil); len(left) != 0 {
 		t.Errorf("it has not confirmed: %+v", left)
 	}
 	// Marked anew, the member has to be confirmed anew.
 	if err := r.Withdraw(t.Context(), m3); err != nil {
 		t.Fatal(err)
 	}
-	if marks, _, err = r.Withdrawals(t.Context()); err != nil || len(Unconfirmed(found, 0xc1, marks[0], nil)) != 1 {
+	if marks, _, err = r.Withdrawals(t.Context()); err != nil || len(Unconfirmed(found, report.ClusterID, marks[0], nil)) != 1 {
 		t.Errorf("marked anew: %+v, %v", marks, err)
 	}
 	if err := r.Readmit(t.Context(), m3.ID, 7, 8, 9); err != nil {
@@ -77,6 +77,53 @@ func TestRegistry(t *testing.T) {
 	if marks, _, err = r.Withdrawals(t.Context()); err != nil || len(marks) != 0 {
 		t.Errorf("in the end: %+v, %v", marks, err)
 	}
+}
+
+// Who has left for good is forgotten, and nobody else.
+func TestRegistryForgets(t *testing.T) {
+	e := startEtcd(t, "one")
+	r := NewRegistry(ways{e.endpoint: e}.conn, []string{e.endpoint}, "")
+	id := clusterID(t, e)
+	for _, host := range []string{"cp-1", "cp-2"} {
+		if err := r.Report(t.Context(), Report{Host: host, File: "/a.yaml", ClusterID: id, Members: []uint64{1}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Forget(t.Context(), Report{Host: "cp-1", File: "/a.yaml"}); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := r.Endpoints(t.Context()); err != nil || len(found) != 1 || found[0].Label() != "cp-2" {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
+
+// Several clusters of Kubernetes may share an etcd, each below its prefix.
+func TestRegistryReadsBelowThePrefix(t *testing.T) {
+	e := startEtcd(t, "one")
+	put(t, e, "/registry/"+leasesPrefix+"192.0.2.10", "")
+	put(t, e, "/second/"+leasesPrefix+"192.0.2.20", "")
+	for prefix, want := range map[string][]Endpoint{
+		"": {{Address: "192.0.2.10"}}, "/registry": {{Address: "192.0.2.10"}},
+		"/second": {{Address: "192.0.2.20"}}, "second/": {{Address: "192.0.2.20"}}, "/third": nil,
+	} {
+		r := NewRegistry(ways{e.endpoint: e}.conn, []string{e.endpoint}, prefix)
+		found, err := r.Endpoints(t.Context())
+		if err != nil || !reflect.DeepEqual(found, want) {
+			t.Errorf("%q: %+v, %v", prefix, found, err)
+		}
+		if kept, err := r.Kubernetes(t.Context()); err != nil || kept != (want != nil) {
+			t.Errorf("%q: Kubernetes is kept there: %v, %v", prefix, kept, err)
+		}
+	}
+}
+
+func clusterID(t *testing.T, e *etcd) uint64 {
+	t.Helper()
+	members, err := e.client.MemberList(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return members.Header.ClusterId
 }
 
 func put(t *testing.T, e *etcd, key, value string) {
@@ -101,7 +148,7 @@ func TestRegistryFindsOtherMembers(t *testing.T) {
 	e := startEtcd(t, "one")
 	other := *e
 	w := ways{"http://m1.example:2379": &other}
-	r := NewRegistry(w.conn, []string{"http://m1.example:2379"})
+	r := NewRegistry(w.conn, []string{"http://m1.example:2379"}, "")
 	if err := r.Withdraw(t.Context(), Withdrawal{ID: 7, Name: "m1"}); err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +172,7 @@ func TestRegistryFindsOtherMembers(t *testing.T) {
 // An endpoint of another cluster is not told anything.
 func TestRegistryKeepsToOneCluster(t *testing.T) {
 	one, two := startEtcd(t, "one"), startEtcd(t, "two")
-	r := NewRegistry(ways{one.endpoint: one, two.endpoint: two}.conn, []string{one.endpoint, two.endpoint})
+	r := NewRegistry(ways{one.endpoint: one, two.endpoint: two}.conn, []string{one.endpoint, two.endpoint}, "")
 	if _, _, err := r.Withdrawals(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +188,7 @@ func TestRegistryKeepsToOneCluster(t *testing.T) {
 
 func TestRegistryInAnAlarm(t *testing.T) {
 	e := startEtcd(t, "one")
-	r := NewRegistry(ways{e.endpoint: e}.conn, []string{e.endpoint})
+	r := NewRegistry(ways{e.endpoint: e}.conn, []string{e.endpoint}, "")
 	if err := r.Withdraw(t.Context(), Withdrawal{ID: 7, Name: "m1"}); err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +209,7 @@ func TestRegistryInAnAlarm(t *testing.T) {
 
 func TestReportsThatCannotBe(t *testing.T) {
 	e := startEtcd(t, "one")
-	r := NewRegistry(ways{e.endpoint: e}.conn, []string{e.endpoint})
+	r := NewRegistry(ways{e.endpoint: e}.conn, []string{e.endpoint}, "")
 	for host, file := range map[string]string{"": "/a", "a/b": "/a", "a": "b"} {
 		if err := r.Report(t.Context(), Report{Host: host, File: file}); !errors.Is(err, fail.ErrUsage) {
 			t.Errorf("host %q, file %q: %v", host, file, err)

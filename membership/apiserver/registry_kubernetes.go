@@ -2,8 +2,11 @@ package apiserver
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
+	"path"
+	"slices"
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -12,40 +15,46 @@ import (
 	"github.com/etcdha/etcdha/internal/fail"
 )
 
-// Where kube-apiserver keeps what is read here, with its own default of --etcd-prefix.
+// DefaultEtcdPrefix is the --etcd-prefix of a kube-apiserver that is not told another one.
+const DefaultEtcdPrefix = "/registry"
+
+// Where kube-apiserver keeps what is read here, below its prefix.
 const (
-	endpointsKey = "/registry/services/endpoints/default/kubernetes"
+	endpointsKey = "services/endpoints/default/kubernetes"
 	// leasesPrefix has a key for each apiserver, named by its address, that lives as
 	// long as the apiserver renews it.
-	leasesPrefix = "/registry/masterleases/"
+	leasesPrefix = "masterleases/"
 )
+
+// keysOf is what the keys of Kubernetes begin with, as k8s.io/apiserver,
+// storage/etcd3, has it.
+func keysOf(prefix string) string {
+	return strings.TrimSuffix(path.Join("/", cmp.Or(prefix, DefaultEtcdPrefix)), "/") + "/"
+}
 
 // namedEndpoints are the apiservers that Kubernetes knows: those of
 // default/kubernetes, and those that hold a lease, which come there a moment later.
+// The keys of the leases tell, too, where default/kubernetes cannot be read.
 func namedEndpoints(endpoints, leases []*mvccpb.KeyValue) ([]Endpoint, error) {
 	var named []Endpoint
-	add := func(e Endpoint) {
-		for i := range named {
-			if named[i].Called(e.Address) {
-				return
-			}
-		}
-		named = append(named, e)
-	}
 	port := 0
 	for _, kv := range endpoints {
 		found, err := decodeEndpoints(kv.Value)
-		if err != nil {
-			return nil, fail.WithHint(fail.Unsafef("read which apiservers there are, from %s: %w", kv.Key, err),
-				"--apiservers none does not ask for them; then see by hand that none uses a member that goes")
+		if err != nil && len(leases) == 0 {
+			return nil, fail.Unsafef("read which apiservers there are, from %s: %w", kv.Key, err)
 		}
 		for _, e := range found {
-			add(e)
 			port = e.Port
+			if !slices.ContainsFunc(named, func(n Endpoint) bool { return n.Called(e.Address) && n.Port == e.Port }) {
+				named = append(named, e)
+			}
 		}
 	}
 	for _, kv := range leases {
-		add(Endpoint{Address: strings.TrimPrefix(string(kv.Key), leasesPrefix), Port: port})
+		address := path.Base(string(kv.Key))
+		if !slices.ContainsFunc(named, func(n Endpoint) bool { return n.Called(address) }) {
+			named = append(named, Endpoint{Address: address, Port: port})
+		}
 	}
 	return named, nil
 }

@@ -1,10 +1,10 @@
 package apiserver
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -125,8 +125,14 @@ func TestEndpointsThatCannotBeRead(t *testing.T) {
 		"a field too far": "k8s\x00\x12\xff\xff\xff\xff\x0f",
 	} {
 		_, err := namedEndpoints([]*mvccpb.KeyValue{{Key: []byte(endpointsKey), Value: []byte(value)}}, nil)
-		if err == nil || !strings.Contains(fail.Hint(err), "--apiservers none") || !strings.Contains(err.Error(), endpointsKey) {
-			t.Errorf("%s: %v, hint %q", name, err, fail.Hint(err))
+		if !errors.Is(err, fail.ErrUnsafe) || !strings.Contains(err.Error(), endpointsKey) {
+			t.Errorf("%s: %v", name, err)
+		}
+		// The keys of the leases are never encrypted.
+		got, err := namedEndpoints([]*mvccpb.KeyValue{{Key: []byte(endpointsKey), Value: []byte(value)}},
+			[]*mvccpb.KeyValue{{Key: []byte("/registry/masterleases/192.0.2.10"), Value: []byte("k8s:enc:")}})
+		if want := []Endpoint{{Address: "192.0.2.10"}}; err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s, with a lease: %+v, %v", name, got, err)
 		}
 	}
 }
@@ -141,22 +147,11 @@ func TestApiserversThatHoldALease(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v", got, err)
 	}
-}
-
-func TestReportsFindTheirApiserver(t *testing.T) {
-	reports := []Report{
-		{Host: "cp-1", Addresses: []string{"192.0.2.21", "10.0.0.1"}},
-		{Host: "192.0.2.22"},
-		{Host: "cp-3", Addresses: []string{"192.0.2.23"}},
-		{Host: "cp-4", Addresses: []string{"192.0.2.24"}},
-		{Host: "cp-4b", Addresses: []string{"192.0.2.24"}}, // a new name of the host, or a second apiserver on it
-	}
-	var got []string
-	for _, e := range withReports([]Endpoint{{Address: "10.0.0.1"}, {Address: "192.0.2.22"}, {Address: "192.0.2.24"}, {Address: "192.0.2.25"}}, reports) {
-		got = append(got, e.Label())
-	}
-	if want := []string{"cp-1 (10.0.0.1)", "192.0.2.22", "cp-4 (192.0.2.24)", "cp-4b (192.0.2.24)", "192.0.2.25", "cp-3"}; !slices.Equal(got, want) {
-		t.Errorf("got  %q\nwant %q", got, want)
+	// Two that share an address: which of them holds the lease cannot be told.
+	shared := `{"kind":"Endpoints","subsets":[{"addresses":[{"ip":"10.0.0.1"}],"ports":[{"port":6443}]},{"addresses":[{"ip":"10.0.0.1"}],"ports":[{"port":6444}]}]}`
+	got, err = namedEndpoints([]*mvccpb.KeyValue{{Key: []byte(endpointsKey), Value: []byte(shared)}}, []*mvccpb.KeyValue{lease("10.0.0.1")})
+	if want := []Endpoint{{"10.0.0.1", 6443, nil}, {"10.0.0.1", 6444, nil}}; err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

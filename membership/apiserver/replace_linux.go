@@ -37,6 +37,22 @@ func keepExtended(f *os.File, path string) error {
 			return fmt.Errorf("keep %s of %s: %w", name, path, err)
 		}
 	}
+	return withoutList(f, names)
+}
+
+// accessList is the attribute that a new file has from the default of its
+// directory. The others that the system gives are kept: SELinux needs a context.
+const accessList = "system.posix_acl_access"
+
+// withoutList takes the access list from a file, unless the old one has one, too.
+func withoutList(f *os.File, names []string) error {
+	if slices.Contains(names, accessList) {
+		return nil
+	}
+	err := unix.Fremovexattr(int(f.Fd()), accessList)
+	if err != nil && !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.ENOTSUP) {
+		return fmt.Errorf("take the access list of the directory from %s: %w", f.Name(), err)
+	}
 	return nil
 }
 

@@ -1,9 +1,11 @@
 package apiserver
 
 import (
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -50,6 +52,40 @@ func TestReplaceKeepsHowTheFileLooks(t *testing.T) {
 		if string(value) != want || err != nil {
 			t.Errorf("%s is %q, %v; want %q", name, value, err, want)
 		}
+	}
+	wantOnly(t, path, "new")
+}
+
+// The default access list of a directory is for new files. One that is replaced is
+// none.
+func TestReplaceAddsNoAccessList(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "manifest.yaml")
+	if err := os.WriteFile(path, []byte("old"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	var list []byte // see posix_acl_xattr.h: a version, and entries of a tag, permissions and an id
+	list = binary.LittleEndian.AppendUint32(list, 2)
+	for _, entry := range []struct {
+		tag, permissions uint16
+		id               uint32
+	}{{0x01, 7, ^uint32(0)}, {0x02, 7, 4321}, {0x04, 5, ^uint32(0)}, {0x10, 7, ^uint32(0)}, {0x20, 0, ^uint32(0)}} {
+		list = binary.LittleEndian.AppendUint16(list, entry.tag)
+		list = binary.LittleEndian.AppendUint16(list, entry.permissions)
+		list = binary.LittleEndian.AppendUint32(list, entry.id)
+	}
+	if err := unix.Setxattr(filepath.Dir(path), "system.posix_acl_default", list, 0); errors.Is(err, unix.ENOTSUP) {
+		return // there are no such lists on this file system
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if err := ReplaceFile(path, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := extended(path); err != nil || slices.Contains(names, accessList) {
+		t.Errorf("its attributes are %q, %v", names, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o640 {
+		t.Errorf("its mode is %v, %v", info.Mode(), err)
 	}
 	wantOnly(t, path, "new")
 }

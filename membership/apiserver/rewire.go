@@ -32,6 +32,9 @@ type Site struct {
 	// Restart makes the apiserver read its file, and returns when the old process has
 	// ended or will. nil where kubelet does that.
 	Restart func(context.Context) error
+	// Recheck is asked under the lock, with the members as they are then, before
+	// anything is written. An error ends the rewiring. May be nil.
+	Recheck func(*Membership) error
 	// Copies is the directory for copies, and for the record of a change under way;
 	// not that of the manifests.
 	Copies  string
@@ -63,6 +66,10 @@ func (silent) Done(string)    {}
 // ErrChanged says that the file is not what it was when its change was approved.
 var ErrChanged = errors.New("the file has changed since it was read")
 
+// ErrTakenBack marks a failure after the file was written: the change was taken
+// back, or that has failed as well, and the apiserver may have restarted.
+var ErrTakenBack = errors.New("the change was taken back")
+
 // Rewire gives the file another list, and returns when a new process with that
 // list is ready. f is the file as it was shown to whoever approved; if it has
 // changed meanwhile, that is an [ErrChanged]. The same servers in another order are
@@ -70,8 +77,9 @@ var ErrChanged = errors.New("the file has changed since it was read")
 // [Site.Write].
 //
 // After an error the old file is in place and was seen to serve, or the error
-// says what is not so. Refusals are [fail.ErrUnsafe]. When ctx ends before the
-// new process is ready, the change is taken back, which takes its time.
+// says what is not so. Refusals are [fail.ErrUnsafe]; failures that may have cost
+// a restart are an [ErrTakenBack]. When ctx ends before the new process is ready,
+// the change is taken back, which takes its time.
 func (s *Site) Rewire(ctx context.Context, f *etcdservers.File, servers []string) error {
 	if f.Form == etcdservers.KubeadmConfig {
 		return s.Write(f, servers)
@@ -86,25 +94,44 @@ func (s *Site) Rewire(ctx context.Context, f *etcdservers.File, servers []string
 	if SameServers(f.Servers, servers) {
 		return c.unchanged()
 	}
-	c.servers = servers
-	if c.content, err = f.With(servers); err != nil {
+	if err := c.attempt(ctx, servers); err != nil {
 		return err
 	}
-	if err := c.unchanged(); err != nil {
-		return err
-	}
-	c.Reporter.Doing("ask the servers with the apiserver's own certificate")
-	id, err := c.askServers(ctx)
-	if err != nil {
-		return err
-	}
-	c.Reporter.Done("they are of cluster " + formatID(id))
 	unlock, err := c.takeLock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	return c.make(ctx)
+}
+
+// Try finds out whether Rewire would be refused as things are: it asks the servers
+// and the members, and looks for another apiserver that is ready. It changes
+// nothing and takes no lock.
+func (s *Site) Try(ctx context.Context, f *etcdservers.File, servers []string) error {
+	if f.Form == etcdservers.KubeadmConfig {
+		_, err := f.With(servers)
+		return err
+	}
+	c, err := s.begin(f)
+	if err != nil || SameServers(f.Servers, servers) {
+		return err
+	}
+	if err := c.attempt(ctx, servers); err != nil {
+		return err
+	}
+	return c.permitted(ctx)
+}
+
+// Interrupted tells whether a killed Rewire, or one that is under way, has left a
+// record, so that [Site.Resume] has something to do.
+func (s *Site) Interrupted(f *etcdservers.File) (bool, error) {
+	c, err := s.prepare(f)
+	if err != nil {
+		return false, err
+	}
+	_, left, err := c.copies.record()
+	return left, err
 }
 
 // Write gives the file another list, and does nothing else: there is no lock and
@@ -129,18 +156,7 @@ func (s *Site) Write(f *etcdservers.File, servers []string) error {
 	return ReplaceFile(c.path, content)
 }
 
-// Rollback gives the file the list of its newest copy that has other servers, with
-// all the care of [Site.Rewire], and returns the list that is then in place. What
-// else has changed in the file since stays as it is.
-func (s *Site) Rollback(ctx context.Context, f *etcdservers.File) ([]string, error) {
-	servers, err := s.Previous(f)
-	if err != nil {
-		return nil, err
-	}
-	return servers, s.Rewire(ctx, f, servers)
-}
-
-// Previous is the list that [Site.Rollback] puts back.
+// Previous is the list of the newest copy that has other servers than the file.
 func (s *Site) Previous(f *etcdservers.File) ([]string, error) {
 	c, err := s.prepare(f)
 	if err != nil {
@@ -166,7 +182,7 @@ func (s *Site) Previous(f *etcdservers.File) ([]string, error) {
 // Resume ends what a killed Rewire has left: if the apiserver with the new list is
 // ready, or becomes so in time, the change stands; else it is taken back. It does
 // nothing where nothing was left, and needs the lock where something was. Rewire
-// and Rollback call it first. The file may be another one afterwards.
+// calls it first. The file may be another one afterwards.
 func (s *Site) Resume(ctx context.Context, f *etcdservers.File) error {
 	if f.Form == etcdservers.KubeadmConfig {
 		return nil

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/etcdha/etcdha/internal/atomicfile"
+	"github.com/etcdha/etcdha/internal/fail"
 )
 
 // restore puts the old file back and waits until kube-apiserver is ready with it,
@@ -55,29 +56,32 @@ func (c *change) putBack() error {
 	return replace(c.path, old)
 }
 
-// settle waits for kube-apiserver with the old file, which is in place.
+// settle waits for kube-apiserver with the old file, which is in place. Where a
+// restart was asked for, it is asked for again, whatever runs: the first one may
+// still be queued, with the new list.
 func (c *change) settle(ctx context.Context) error {
 	g := goal{servers: c.record.From, old: c.record.Processes, staying: c.Now().Add(lastGrace)}
-	restarted := c.restartUnless(ctx, g.servers)
+	var restarted error
+	if c.restarting || !c.allRun(ctx, g.servers) {
+		restarted = c.restart(ctx)
+	}
 	err := c.await(ctx, g, c.Timeout+lastGrace)
 	if err != nil {
-		err = errors.Join(restarted, fmt.Errorf("the old file is in place, but %w", err))
+		err = fail.As(ErrTakenBack, errors.Join(restarted, fmt.Errorf("the old file is in place, but %w", err)))
 	}
 	return errors.Join(err, c.forget())
 }
 
-// restartUnless restarts the apiserver, unless its processes have the list.
-func (c *change) restartUnless(ctx context.Context, servers []string) error {
+// allRun tells whether there are processes, and all of them have the list.
+func (c *change) allRun(ctx context.Context, servers []string) bool {
 	processes, err := c.processes(ctx)
 	other := func(p Process) bool { return !slices.Equal(serversOf(p), servers) }
-	if err == nil && len(processes) > 0 && !slices.ContainsFunc(processes, other) {
-		return nil
-	}
-	return c.restart(ctx)
+	return err == nil && len(processes) > 0 && !slices.ContainsFunc(processes, other)
 }
 
 // resume ends what a killed process has left. Somebody who is alive has the lock,
-// and leaves nothing.
+// and leaves nothing. It may be long ago: what is put in place, or restarted, is
+// looked at anew, and the new list stays where the apiserver is ready with it.
 func (c *change) resume(ctx context.Context) error {
 	if _, ok, err := c.copies.record(); err != nil || !ok {
 		return err
@@ -91,25 +95,43 @@ func (c *change) resume(ctx context.Context) error {
 	if err != nil || !ok {
 		return err
 	}
-	c.record = left
+	c.record, c.restarting = left, true
 	data, err := os.ReadFile(c.path)
 	if err != nil {
 		return err
 	}
 	switch now := sum(data); {
-	case now == left.New && left.Stage == stagePrepared:
-		return c.complete(ctx)
+	case now == left.New && left.Stage == stageRestoring:
+		if _, why := c.settled(ctx, c.goal()); why == "" {
+			return c.forget()
+		}
+		return c.takeBack(ctx)
 	case now == left.New:
-		return c.restore(ctx)
-	case now == left.Old && left.Stage == stageRestoring:
+		return c.complete(ctx)
+	case now == left.Old && (left.Stage == stageRestoring || c.someRun(ctx, left.To)):
+		if err := c.restartable(ctx, left.From); err != nil {
+			return err
+		}
 		return c.settle(ctx)
 	}
 	return c.forget() // nothing was written yet, or somebody else has written since
 }
 
+// someRun tells whether a process has the list.
+func (c *change) someRun(ctx context.Context, servers []string) bool {
+	processes, err := c.processes(ctx)
+	return err == nil && slices.ContainsFunc(processes, func(p Process) bool { return slices.Equal(serversOf(p), servers) })
+}
+
 // complete sees a change to its end that was written, or takes it back.
 func (c *change) complete(ctx context.Context) error {
-	err := c.restartUnless(ctx, c.record.To)
+	var err error
+	if c.Restart != nil && !c.allRun(ctx, c.record.To) {
+		if err := c.spareable(ctx); err != nil {
+			return err // the record stays, for a better moment
+		}
+		err = c.restart(ctx)
+	}
 	if err == nil {
 		err = c.await(ctx, c.goal(), c.Timeout)
 	}
@@ -119,5 +141,29 @@ func (c *change) complete(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return err // the next call goes on
 	}
+	return fail.As(ErrTakenBack, c.takeBack(ctx))
+}
+
+// takeBack is restore where the change is not from right now.
+func (c *change) takeBack(ctx context.Context) error {
+	if err := c.restartable(ctx, c.record.From); err != nil {
+		return err
+	}
 	return c.restore(ctx)
+}
+
+// restartable is an error unless the apiserver may restart with these servers. If
+// none of them answers, the record ends: there is nothing to go back to, and it
+// must not keep another list from being tried.
+func (c *change) restartable(ctx context.Context, servers []string) error {
+	answers := c.askAll(ctx, servers)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(answers, func(a answer) bool { return fit(a) == nil }) {
+		err := fail.WithHint(fmt.Errorf("none of the servers from before answers: %w", fit(answers[0])),
+			"%s is left as it is; give it a list that is right", c.path)
+		return errors.Join(err, c.forget())
+	}
+	return c.spareable(ctx)
 }

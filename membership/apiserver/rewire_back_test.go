@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/etcdha/etcdha/internal/fail"
+	"github.com/etcdha/etcdha/membership/apiserver/etcdservers"
 )
 
 // An apiserver that does not get ready has its old file back, and serves again.
@@ -177,4 +178,32 @@ func TestRestartByACommand(t *testing.T) {
 	}
 	n.wantFile(five)
 	n.wantServing(five)
+}
+
+// A list with a comma too many is the same list to the apiserver.
+func TestAListWithACommaTooMany(t *testing.T) {
+	n := newNode(t, three)
+	n.rewrite(append(slices.Clone(three), ""))
+	n.pass(2 * time.Minute)
+	before := n.file().Data()
+	n.Broken = five[4:]
+	if err := n.site().Rewire(t.Context(), n.file(), five); err == nil || !strings.Contains(err.Error(), "the old file is back in place, and kube-apiserver is ready with it") {
+		t.Error(err)
+	}
+	if now := n.file().Data(); string(now) != string(before) {
+		t.Errorf("the file is\n%s", now)
+	}
+}
+
+// Flags whose values only kubelet or systemd knows say nothing about a process.
+func TestWhichProcessRunsAFile(t *testing.T) {
+	p := Process{Args: []string{"kube-apiserver", "--advertise-address=192.0.2.10", "--secure-port=6443"}}
+	for address, want := range map[string]bool{
+		"192.0.2.10": true, "192.0.2.11": false, "$(HOST_IP)": true, "${HOST_IP}": true, "$HOST_IP": true, "%i": true,
+	} {
+		f := &etcdservers.File{Args: []string{"kube-apiserver", "--advertise-address=" + address, "--secure-port=6443"}}
+		if got := runs(p, f); got != want {
+			t.Errorf("%s: %t", address, got)
+		}
+	}
 }

@@ -19,8 +19,6 @@ const (
 	// writeTime is more than a write and its syncs take, and less than what a lease
 	// that is renewed has left.
 	writeTime = 5 * time.Second
-	// releaseTime bounds the release of a lock, which also ends by itself.
-	releaseTime = 5 * time.Second
 )
 
 // change is one change of a file, from the first look to the end.
@@ -33,6 +31,8 @@ type change struct {
 	content []byte   // with them
 	lock    Lock
 	record  record
+	// restarting: the apiserver may have been told to restart.
+	restarting bool
 }
 
 // begin is prepare for a file whose apiserver can be told from others.
@@ -78,49 +78,28 @@ func (c *change) unchanged() error {
 	return nil
 }
 
-// takeLock waits until nobody else restarts an apiserver. What it returns lets
-// others do so. The lock outlasts ctx: a change that is broken off has to be taken
-// back under it.
-func (c *change) takeLock(ctx context.Context) (unlock func(), err error) {
-	c.Reporter.Doing("wait for the lock, so that one apiserver restarts at a time")
-	held, end := context.WithCancel(context.WithoutCancel(ctx))
-	waits := context.AfterFunc(ctx, end)
-	lock, err := c.Cluster.Lock(held, c.Who, func(holder string) { c.Reporter.Waiting("locked by " + holder) })
-	if err == nil && !waits() {
-		err = ctx.Err()
+// attempt sets what the file is to become, and asks the servers.
+func (c *change) attempt(ctx context.Context, servers []string) (err error) {
+	c.servers = servers
+	if c.content, err = c.file.With(servers); err != nil {
+		return err
 	}
+	if err := c.unchanged(); err != nil {
+		return err
+	}
+	c.Reporter.Doing("ask the servers with the apiserver's own certificate")
+	answers, err := c.askServers(ctx)
 	if err != nil {
-		if lock != nil {
-			release(lock, ctx)
-		}
-		end()
-		return nil, fmt.Errorf("lock the apiservers: %w", err)
+		return err
 	}
-	c.lock = lock
-	c.Reporter.Done("locked")
-	return func() {
-		release(lock, ctx)
-		end()
-	}, nil
-}
-
-// release lets others act. If it fails, the lock ends by itself.
-func release(lock Lock, ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
-	defer cancel()
-	_ = lock.Release(ctx)
+	c.Reporter.Done("they are of cluster " + formatID(answers.clusterID) + answers.unproven(c.file.Servers))
+	return nil
 }
 
 // make makes the change, under the lock. Others may have acted while it was
 // waited for, so that everything is looked at again.
 func (c *change) make(ctx context.Context) error {
-	if err := c.unchanged(); err != nil {
-		return err
-	}
-	if _, err := c.askServers(ctx); err != nil {
-		return err
-	}
-	if err := c.spareable(ctx); err != nil {
+	if err := c.permitted(ctx); err != nil {
 		return err
 	}
 	before, err := c.processes(ctx)
@@ -137,18 +116,18 @@ func (c *change) make(ctx context.Context) error {
 	if c.unchanged() == nil && c.record.Stage == stagePrepared { // it was not even written
 		return errors.Join(cause, c.forget())
 	}
-	if err := c.restore(ctx); err != nil {
-		return fmt.Errorf("%w; and then, putting the old file back: %w", cause, err)
+	if lost := c.lock.Held(0); lost != nil { // the old file has to come back all the same
+		cause = fmt.Errorf("%w; meanwhile %w, so that another apiserver may restart as well", cause, lost)
 	}
-	return fmt.Errorf("%w; the old file is back in place, and kube-apiserver is ready with it", cause)
+	if err := c.restore(ctx); err != nil {
+		return fail.As(ErrTakenBack, fmt.Errorf("%w; and then, putting the old file back: %w", cause, err))
+	}
+	return fail.As(ErrTakenBack, fmt.Errorf("%w; the old file is back in place, and kube-apiserver is ready with it", cause))
 }
 
 // note keeps the copy, and records what is about to be done.
 func (c *change) note(before []Process) error {
 	c.Reporter.Doing("keep a copy of " + c.path)
-	if err := replaceable(c.path); err != nil {
-		return err
-	}
 	name, err := c.copies.keep(c.file.Data(), c.Now())
 	if err != nil {
 		return err
@@ -191,6 +170,10 @@ func (c *change) restart(ctx context.Context) error {
 	if c.Restart == nil {
 		return nil
 	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("restart kube-apiserver: %w", err)
+	}
+	c.restarting = true
 	c.Reporter.Doing("restart kube-apiserver")
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()

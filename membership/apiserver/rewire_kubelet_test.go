@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/etcdha/etcdha/internal/fail"
 )
 
 func (n *node) sleep(ctx context.Context, d time.Duration) error {
@@ -98,5 +100,5 @@ func (n *node) answers() error {
 			return nil
 		}
 	}
-	return errors.New("127.0.0.1:6443 is not ready: etcd failed")
+	return fail.As(ErrNotReady, errors.New("127.0.0.1:6443 is not ready: etcd failed"))
 }

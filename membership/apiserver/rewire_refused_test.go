@@ -29,6 +29,10 @@ func TestRefusedBeforeAnythingIsDone(t *testing.T) {
 			"no other apiserver is ready: 192.0.2.11:6443: connection refused", "bring another one back", false},
 		"the process is not to be seen": {func(_ *node, s *Site) { s.Host = noProcesses{} },
 			"no process with the flags of", "hostPID", false},
+		"it does not say whether it is ready": {func(n *node, s *Site) {
+			n.DownOther = true
+			s.Prober = probes(func(string) error { return errNotAllowed })
+		}, "tell whether this apiserver is ready: it does not tell us", "", false},
 		"copies among the manifests": {func(n *node, s *Site) { s.Copies = filepath.Join(n.manifests(), "copies") },
 			"kubelet would run a copy", "", false},
 		"a link leads among the manifests": {func(n *node, s *Site) {
@@ -91,6 +95,9 @@ func TestAnotherClusterIsRefused(t *testing.T) {
 		t.Errorf("%v (hint: %s)", err, fail.Hint(err))
 	}
 	for _, s := range three { // none of which answers any more, after a loss
+		delete(n.Clusters, s)
+	}
+	for _, s := range five[3:] {
 		delete(n.Clusters, s)
 	}
 	if err := n.site().Rewire(t.Context(), n.file(), []string{"https://10.0.9.1:2379"}); err != nil {

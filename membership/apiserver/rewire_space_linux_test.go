@@ -44,7 +44,7 @@ func TestNoSpace(t *testing.T) {
 	}{
 		"for the copy":   {func(int) int { return 100 }, "keep a copy: "},
 		"for the file":   {func(size int) int { return size + 10 }, "write "},
-		"for nothing":    {func(int) int { return 0 }, "keep a copy: "},
+		"for nothing":    {func(int) int { return 0 }, "lock /"},
 		"there is space": {func(size int) int { return 2 * size }, "<nil>"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -31,7 +31,7 @@ func TestRewire(t *testing.T) {
 	wantStages(t, n.waits, "process 4712 still runs with another list", "127.0.0.1:6443 is not ready: etcd failed")
 
 	// The copy, which nobody else may read, is the old file.
-	copies, err := filepath.Glob(filepath.Join(n.copies(), "*"))
+	copies, err := filepath.Glob(filepath.Join(n.copies(), "*Z"))
 	if err != nil || len(copies) != 1 || !strings.HasSuffix(copies[0], "%2Fmanifests%2Fkube-apiserver.yaml.20260301T120100.000000000Z") {
 		t.Fatalf("copies: %q, %v", copies, err)
 	}
@@ -72,19 +72,22 @@ func TestAnApiserverThatDidNotRun(t *testing.T) {
 	n.wantServing(five)
 }
 
-func TestRollback(t *testing.T) {
+func TestPrevious(t *testing.T) {
 	n := newNode(t, three)
 	s := n.site()
-	if _, err := s.Rollback(t.Context(), n.file()); !errors.Is(err, fail.ErrUsage) || !strings.Contains(err.Error(), "no copy of "+n.path()+" with other servers") {
+	if _, err := s.Previous(n.file()); !errors.Is(err, fail.ErrUsage) || !strings.Contains(err.Error(), "no copy of "+n.path()+" with other servers") {
 		t.Errorf("without a copy: %v", err)
 	}
 	original := n.file().Data()
 	if err := s.Rewire(t.Context(), n.file(), five); err != nil {
 		t.Fatal(err)
 	}
-	servers, err := s.Rollback(t.Context(), n.file())
+	servers, err := s.Previous(n.file())
 	if err != nil || !slices.Equal(servers, three) {
 		t.Fatalf("%q, %v", servers, err)
+	}
+	if err := s.Rewire(t.Context(), n.file(), servers); err != nil {
+		t.Fatal(err)
 	}
 	if now := n.file().Data(); string(now) != string(original) {
 		t.Errorf("the file is\n%s", now)
@@ -95,8 +98,11 @@ func TestRollback(t *testing.T) {
 	if err := os.WriteFile(n.path(), []byte(strings.Replace(string(original), "v1.36.3", "v1.37.0", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if servers, err = s.Rollback(t.Context(), n.file()); err != nil || !slices.Equal(servers, five) {
+	if servers, err = s.Previous(n.file()); err != nil || !slices.Equal(servers, five) {
 		t.Fatalf("%q, %v", servers, err)
+	}
+	if err := s.Rewire(t.Context(), n.file(), servers); err != nil {
+		t.Fatal(err)
 	}
 	if f := n.file(); !strings.Contains(string(f.Data()), "v1.37.0") || !slices.Equal(f.Servers, five) {
 		t.Errorf("the file is\n%s", f.Data())

@@ -11,9 +11,11 @@ import (
 // sharedLock is the lock of several nodes.
 type sharedLock chan struct{}
 
-func (l sharedLock) Observe(context.Context) (*Membership, error) { panic("not asked for") }
+func (l sharedLock) Observe(context.Context) (*Membership, error) {
+	return &Membership{ClusterID: 0xc1}, nil
+}
 
-func (l sharedLock) Lock(ctx context.Context, _ string, wait func(string)) (Lock, error) {
+func (l sharedLock) Lock(ctx context.Context, _ Holder, wait func(string)) (Lock, error) {
 	for {
 		select {
 		case l <- struct{}{}:

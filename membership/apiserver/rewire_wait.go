@@ -115,7 +115,7 @@ func runs(p Process, f *etcdservers.File) bool {
 	for _, flag := range telling {
 		want, _ := f.Value(flag)
 		has, _ := is.Value(flag)
-		if want != has && !strings.Contains(want, "$(") { // what only kubelet knows
+		if want != has && !strings.ContainsAny(want, "$%") { // what only kubelet or systemd knows
 			return false
 		}
 	}
@@ -128,7 +128,7 @@ var telling = []string{"--secure-port", "--bind-address", "--advertise-address"}
 // serversOf is the list that a process was started with.
 func serversOf(p Process) []string {
 	value, _ := (&etcdservers.File{Args: p.Args}).Value(etcdservers.FlagName)
-	return strings.Split(value, ",")
+	return etcdservers.Split(value)
 }
 
 // identity names a process for good, as long as the host runs.

@@ -1,10 +1,14 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,6 +44,9 @@ type node struct {
 	DownOther bool
 	LockedAt  time.Time // by somebody who was killed, perhaps
 	Locked    string
+	LockOwner string
+	Withdrawn []string // servers whose members are
+	LockedIn  uint64   // id of the cluster that is locked; 0 is that of the servers
 	Restarts  int
 	Downtime  int // seconds without a process that answers
 
@@ -162,20 +169,33 @@ func (n *node) Ask(_ context.Context, server string) (Server, error) {
 	case !ok:
 		return Server{}, errors.New(server + ": connection refused")
 	default:
-		return Server{ClusterID: id, MemberID: 1, Leader: true, Learner: slices.Contains(n.Learners, server)}, nil
+		return Server{ClusterID: id, MemberID: memberAt(server), Leader: true, Learner: slices.Contains(n.Learners, server)}, nil
 	}
 }
 
-// Observe implements [Cluster].
-func (n *node) Observe(context.Context) (*Membership, error) { return nil, errors.New("not asked for") }
+// memberAt is the id of a member.
+func memberAt(server string) uint64 {
+	sum := sha256.Sum256([]byte(server))
+	return binary.BigEndian.Uint64(sum[:])
+}
 
-// lockTTL is how long the lock of a killed process stays.
-const lockTTL = 10 * time.Second
+// Observe implements [Cluster].
+func (n *node) Observe(context.Context) (*Membership, error) {
+	m := &Membership{ClusterID: n.LockedIn}
+	for _, server := range slices.Sorted(maps.Keys(n.Clusters)) {
+		m.ClusterID = cmp.Or(m.ClusterID, n.Clusters[server])
+		m.Members = append(m.Members, Member{
+			ID: memberAt(server), Name: parseServer(server).host, ClientURLs: []string{server}, Healthy: true,
+			Withdrawn: slices.Contains(n.Withdrawn, server), Learner: slices.Contains(n.Learners, server),
+		})
+	}
+	return m, nil
+}
 
 // Lock implements [Cluster].
-func (n *node) Lock(ctx context.Context, who string, wait func(string)) (Lock, error) {
+func (n *node) Lock(ctx context.Context, h Holder, wait func(string)) (Lock, error) {
 	n.reach("lock")
-	for n.Locked != "" && n.Clock.Before(n.LockedAt.Add(lockTTL)) {
+	for n.Locked != "" && n.LockOwner != h.Owner && n.Clock.Before(n.LockedAt.Add(LockTTL)) {
 		wait(n.Locked)
 		n.reach("lock waits")
 		if ctx.Err() != nil {
@@ -184,7 +204,7 @@ func (n *node) Lock(ctx context.Context, who string, wait func(string)) (Lock, e
 		n.pass(time.Second)
 	}
 	n.lockCtx = ctx
-	n.Locked, n.LockedAt = who, n.Clock
+	n.Locked, n.LockOwner, n.LockedAt = h.Who, h.Owner, n.Clock
 	n.reach("locked")
 	return &simulatedLock{n}, ctx.Err()
 }

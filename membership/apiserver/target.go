@@ -14,6 +14,11 @@ type Wish struct {
 	Topology  Topology // the wanted one; "" keeps what Current is
 	Members   []Member
 	Addresses []string // of this host, without loopback
+	// Answers are the ids of the members that answer at servers of the present list, as
+	// they say themselves. It is how a server is known whose URL no member has. A name
+	// that does not answer is that of the member that does not, if there is one of each.
+	// Without Answers, such servers are no member's.
+	Answers map[string]uint64
 	// Secure: the apiserver has a client certificate or a CA for etcd, so that it
 	// cannot use http:// URLs, nor https:// ones without.
 	Secure bool
@@ -30,8 +35,8 @@ type Choice struct {
 
 // LeftOut is a member that is not in the list, or a server that was dropped.
 type LeftOut struct {
-	What   string // label of the member, or the URL
-	Reason string // "is a learner"
+	What   string `json:"what"`   // label of the member, or the URL
+	Reason string `json:"reason"` // "is a learner"
 }
 
 // Choose decides which servers belong in the list. External: all started voters
@@ -100,6 +105,19 @@ func (t target) external() (Choice, error) {
 			listed[m.ID] = true
 		}
 	}
+	added, left := t.additions(listed)
+	c.Servers = append(c.Servers, added...)
+	c.LeftOut = append(left, strange...)
+	if len(c.Servers) == 0 {
+		return Choice{}, fail.Unsafef("no server would be left in the list%s", because(c.LeftOut))
+	}
+	return c, nil
+}
+
+// additions are the servers of the members that are not listed yet, by their names,
+// and those of them that are left out.
+func (t target) additions(listed map[uint64]bool) (servers []string, left []LeftOut) {
+	type addition struct{ label, server string }
 	var added []addition
 	for i := range t.Members {
 		m := &t.Members[i]
@@ -113,24 +131,17 @@ func (t target) external() (Choice, error) {
 			reason = unhealthy(m)
 		}
 		if reason != "" {
-			c.LeftOut = append(c.LeftOut, LeftOut{m.Label(), reason})
+			left = append(left, LeftOut{m.Label(), reason})
 			continue
 		}
 		added = append(added, addition{m.Label(), server})
 	}
 	slices.SortStableFunc(added, func(a, b addition) int { return strings.Compare(a.label, b.label) })
 	for _, a := range added {
-		c.Servers = append(c.Servers, a.server)
+		servers = append(servers, a.server)
 	}
-	c.LeftOut = append(c.LeftOut, strange...)
-	if len(c.Servers) == 0 {
-		return Choice{}, fail.Unsafef("no server would be left in the list%s", because(c.LeftOut))
-	}
-	return c, nil
+	return servers, left
 }
-
-// addition is a member that comes into the list.
-type addition struct{ label, server string }
 
 func because(out []LeftOut) string {
 	var reasons []string

@@ -11,6 +11,36 @@ import (
 // memberOf is the member that a server of the present list reaches, seen from
 // this host; nil if there is none.
 func (t target) memberOf(server string) *Member {
+	if m := t.known(server); m != nil || t.Answers == nil {
+		return m
+	}
+	return t.silent(server)
+}
+
+// silent is the member that a name may be of which does not answer. It is not
+// dropped for that: the member comes back, and each time the apiserver would restart.
+func (t target) silent(server string) *Member {
+	others := make(map[uint64]bool)
+	for _, s := range t.Current {
+		switch m := t.known(s); {
+		case m != nil:
+			others[m.ID] = true
+		case s != server:
+			return nil // which of the two it is cannot be told
+		}
+	}
+	mute := slices.DeleteFunc(slices.Clone(t.Members), func(m Member) bool { return m.Healthy || m.Name == "" || others[m.ID] })
+	if _, answered := t.Answers[server]; answered || len(mute) != 1 || !parseServer(server).named() {
+		return nil
+	}
+	return t.byID(mute[0].ID)
+}
+
+// known is the member that a server is known to reach.
+func (t target) known(server string) *Member {
+	if id, asked := t.Answers[server]; asked {
+		return t.byID(id)
+	}
 	s := parseServer(server)
 	if s.loopback() {
 		if m := t.behind(s); m != nil {
@@ -28,6 +58,15 @@ func (t target) memberOf(server string) *Member {
 		return nil
 	}
 	return found[0]
+}
+
+func (t target) byID(id uint64) *Member {
+	for i := range t.Members {
+		if m := &t.Members[i]; m.ID == id {
+			return m
+		}
+	}
+	return nil
 }
 
 // behind is the member of this host that listens on loopback: the one with that

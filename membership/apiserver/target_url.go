@@ -46,6 +46,12 @@ func (s server) loopback() bool {
 	return s.host == "localhost" || err == nil && (addr.IsLoopback() || addr.IsUnspecified())
 }
 
+// named tells whether the host is a name, and no address.
+func (s server) named() bool {
+	_, err := netip.ParseAddr(s.host)
+	return s.host != "" && err != nil
+}
+
 // among tells whether the host is one of the addresses.
 func (s server) among(addresses []string) bool {
 	return s.host != "" && slices.ContainsFunc(addresses, func(a string) bool { return canonicalHost(a) == s.host })

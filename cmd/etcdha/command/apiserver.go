@@ -68,6 +68,9 @@ func fileName(c *cli.Context) (string, error) {
 // readServers reads a file by its absolute path. A refusal's right way is its hint.
 func readServers(name string) (*etcdservers.File, error) {
 	f, err := etcdservers.Read(hostRoot, name)
+	if missing, ok := err.(*fs.PathError); ok { //nolint:errorlint // one that is wrapped has words of its own
+		err = &fs.PathError{Op: missing.Op, Path: name, Err: missing.Err} // a path of fs.FS has no slash
+	}
 	return f, withWay(err)
 }
 
@@ -95,26 +98,47 @@ func foundFile(c *cli.Context) (string, error) {
 }
 
 // etcdOf is how to reach the etcd behind servers: with the apiserver's own
-// certificates, but for what flags say.
+// certificates, but for what the command line says. Variables are for the etcd that
+// other commands work on, which may be another one: the lock and the marks have to
+// be in the apiserver's. Only who logs in may stand there, for a secret has no
+// better place.
 func etcdOf(c *cli.Context, f *etcdservers.File, servers []string) (etcdclient.Config, error) {
+	typed := func(flag string) bool { return len(given(c, flag)) > 0 }
 	config := etcdclient.Config{
+		Endpoints:   servers,
 		DialTimeout: c.Duration("dial-timeout"), CommandTimeout: c.Duration("command-timeout"),
 		KeepAliveTime: c.Duration("keepalive-time"), KeepAliveTimeout: c.Duration("keepalive-timeout"),
-		InsecureTransport: c.Bool("insecure-transport"),
+		InsecureTransport:  !typed("insecure-transport") || c.Bool("insecure-transport"),
+		InsecureSkipVerify: typed("insecure-skip-tls-verify") && c.Bool("insecure-skip-tls-verify"),
+		User:               c.String("user"),
 	}
-	if connectionGiven(c) {
-		var err error
-		if config, err = connection(c, newLog(c)); err != nil {
-			return config, err
-		}
+	config.CACert, config.Cert, config.Key = apiserver.Certificates(f)
+	if typed("endpoints") {
+		config.Endpoints = words(c, "endpoints")
 	}
-	if !c.IsSet("endpoints") {
-		config.Endpoints = servers
+	if typed("cacert") {
+		config.CACert = c.String("cacert")
 	}
-	if config.CACert == "" && config.Cert == "" && config.Key == "" {
-		config.CACert, config.Cert, config.Key = apiserver.Certificates(f)
+	if typed("cert") || typed("key") { // they belong together
+		config.Cert, config.Key = c.String("cert"), c.String("key")
 	}
-	return config, nil
+	return config, readPassword(c, &config)
+}
+
+// addressesOf are those by which a member on this host is known, and those that the
+// apiserver may have announced itself with.
+func addressesOf(f *etcdservers.File) (own, announced []string, err error) {
+	host := apiserver.NewHost()
+	if own, err = apiserver.OwnAddresses(f, host); err == nil {
+		announced, err = apiserver.Announced(f, host)
+	}
+	return own, announced, err
+}
+
+// etcdPrefix is where the apiserver keeps Kubernetes in etcd, "" for the default.
+func etcdPrefix(f *etcdservers.File) string {
+	prefix, _ := f.Value("--etcd-prefix")
+	return prefix
 }
 
 // newSite is the host of an apiserver and what is around it.
@@ -123,24 +147,35 @@ func newSite(c *cli.Context, f *etcdservers.File, cluster apiserver.Cluster, reg
 	if err != nil {
 		return nil, err
 	}
+	copies, err := copiesDir(c)
+	if err != nil {
+		return nil, err
+	}
 	s := &apiserver.Site{
 		Host: apiserver.NewHost(), Prober: apiserver.NewProber(f),
 		Dialer: apiserver.NewDialer(f, c.Duration("command-timeout")), Cluster: cluster,
 		Own: apiserver.OwnAddress(f), Restart: restart,
-		Copies: c.String("copies"), Timeout: c.Duration("timeout"),
+		Copies: copies, Timeout: c.Duration("timeout"),
 		Who: operator(), Now: now, Sleep: sleep,
-	}
-	if empty(s.Copies) || s.Timeout <= 0 {
-		return nil, fail.Usagef("--copies and --timeout must not be empty")
 	}
 	s.Others, err = otherAPIServers(c.Context, f, s, registry)
 	return s, err
+}
+
+// copiesDir is the directory of --copies; absolute, for an agent runs elsewhere.
+func copiesDir(c *cli.Context) (string, error) {
+	if empty(c.String("copies")) || c.Duration("timeout") <= 0 {
+		return "", fail.Usagef("--copies and --timeout must not be empty")
+	}
+	return filepath.Abs(c.String("copies"))
 }
 
 // restartOf returns what makes the apiserver read its file, nil for a manifest.
 func restartOf(c *cli.Context, f *etcdservers.File) (func(context.Context) error, error) {
 	command := c.String("restart-command")
 	switch {
+	case len(f.Args) == 0 && f.Form != etcdservers.KubeadmConfig:
+		return nil, fail.WithHint(fail.Usagef("%s does not tell how an apiserver is run", f.Path), "%s", orOffline(c, "give the unit that uses it as --file"))
 	case c.IsSet("restart-command") && empty(command):
 		return nil, fail.Usagef("--restart-command: it is empty")
 	case command != "":
@@ -149,9 +184,17 @@ func restartOf(c *cli.Context, f *etcdservers.File) (func(context.Context) error
 		return nil, nil
 	case f.Unit == "":
 		return nil, fail.WithHint(fail.Usagef("%s does not say which unit uses it", f.Path),
-			"give the unit as --file, or --restart-command, or --offline to change the file alone")
+			"%s", orOffline(c, "give the unit that uses it as --file, or --restart-command"))
 	}
 	return shell(c, "systemctl daemon-reload && systemctl restart "+quote(f.Unit)), nil
+}
+
+// orOffline adds what a command can do with a file alone.
+func orOffline(c *cli.Context, way string) string {
+	if c.Command.Name == "rewire" {
+		return way + ", or --offline to change the file alone"
+	}
+	return way
 }
 
 func shell(c *cli.Context, command string) func(context.Context) error {

@@ -24,11 +24,11 @@ type etcdCluster struct {
 	registry  *apiserver.EtcdRegistry
 }
 
-// openCluster makes the [apiserver.Cluster] of a connection, with its registry.
-// The caller closes it.
-func openCluster(config etcdclient.Config) *etcdCluster {
+// openCluster makes the [apiserver.Cluster] of a connection, with its registry. prefix is
+// the --etcd-prefix of the apiserver, "" for the default. The caller closes it.
+func openCluster(config etcdclient.Config, prefix string) *etcdCluster {
 	client := membership.Connect(config, now)
-	return &etcdCluster{client, config.Endpoints, apiserver.NewRegistry(client.Conn, config.Endpoints)}
+	return &etcdCluster{client, config.Endpoints, apiserver.NewRegistry(client.Conn, config.Endpoints, prefix)}
 }
 
 // Close ends all connections.
@@ -88,8 +88,9 @@ func troubleOf(o *membership.Observation, m *membership.Member) string {
 }
 
 // Lock implements [apiserver.Cluster].
-func (c *etcdCluster) Lock(ctx context.Context, who string, wait func(holder string)) (apiserver.Lock, error) {
-	return c.client.WaitLock(ctx, apiserverLockKey, c.endpoints, who, func(locked *membership.LockedError) {
+func (c *etcdCluster) Lock(ctx context.Context, h apiserver.Holder, wait func(holder string)) (apiserver.Lock, error) {
+	o := membership.LockOptions{Key: apiserverLockKey, Endpoints: c.endpoints, Who: h.Who, Owner: h.Owner, TTL: apiserver.LockTTL}
+	return c.client.WaitLock(ctx, o, func(locked *membership.LockedError) {
 		wait(fmt.Sprintf("%s, since %s", locked.Who, locked.Since.UTC().Format(time.RFC3339)))
 	})
 }

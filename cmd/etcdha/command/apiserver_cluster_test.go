@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ func realEtcd(t *testing.T, members int) (*throwaway.Cluster, *etcdCluster) {
 	if err := errors.Join(c.Start(ctx), c.WaitReady(ctx)); err != nil {
 		t.Fatal(err)
 	}
-	cluster := openCluster(c.Config())
+	cluster := openCluster(c.Config(), "")
 	t.Cleanup(cluster.Close)
 	return c, cluster
 }
@@ -53,7 +54,7 @@ func TestClusterOfAnApiserver(t *testing.T) {
 		}
 	}
 
-	u := &users{cluster.registry, nil, make(map[quorum.ID]bool)}
+	u := newUsers(cluster.registry, nil, io.Discard)
 	leaves := membership.Listed{ID: quorum.ID(seen.Members[0].ID), Name: seen.Members[0].Name}
 	if err := u.Withdraw(t.Context(), seen.ClusterID, []membership.Listed{leaves}); err != nil {
 		t.Errorf("no Kubernetes is kept there: %v", err)
@@ -82,16 +83,16 @@ func TestClusterOfAnApiserver(t *testing.T) {
 		t.Error(err)
 	}
 
-	lock, err := cluster.Lock(t.Context(), "cp-1", func(holder string) { t.Errorf("it waits for %s", holder) })
+	lock, err := cluster.Lock(t.Context(), apiserver.Holder{Who: "cp-1"}, func(holder string) { t.Errorf("it waits for %s", holder) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	second := openCluster(real.Config())
+	second := openCluster(real.Config(), "")
 	defer second.Close()
 	brief, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	var holders []string
-	if _, err := second.Lock(brief, "cp-2", func(holder string) { holders = append(holders, holder) }); err == nil || len(holders) == 0 || !strings.HasPrefix(holders[0], "cp-1, since 20") {
+	if _, err := second.Lock(brief, apiserver.Holder{Who: "cp-2"}, func(holder string) { holders = append(holders, holder) }); err == nil || len(holders) == 0 || !strings.HasPrefix(holders[0], "cp-1, since 20") {
 		t.Errorf("the second waits for %q: %v", holders, err)
 	}
 	if err := errors.Join(lock.Held(time.Second), lock.Release(t.Context())); err != nil {

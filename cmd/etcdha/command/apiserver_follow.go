@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -59,7 +58,9 @@ func follow(c *cli.Context) error {
 		run.Go(func() error { return a.Serve(ctx, l) })
 	}
 	run.Go(func() error { return a.Run(ctx) })
-	return run.Wait()
+	err = run.Wait()
+	a.Retire(c.Context)
+	return err
 }
 
 // newAgent reads the flags and the file. What can never be followed is found now.
@@ -85,7 +86,7 @@ func newAgent(c *cli.Context) (*apiserver.Follower, error) {
 	return apiserver.NewFollower(apiserver.FollowOptions{
 		FS: hostRoot, File: name, Host: host,
 		Open:         func(_ context.Context, f *etcdservers.File) (*apiserver.Local, error) { return openLocal(c, f) },
-		UpdateConfig: configUpdate(c),
+		UpdateConfig: configUpdate(c, f.Form),
 		Period:       c.Duration("period"), Settle: c.Duration("settle"),
 		Now: now, Sleep: sleep, Log: newLog(c),
 	}), nil
@@ -103,7 +104,11 @@ func readFollowed(name string) (*etcdservers.File, error) {
 
 // openLocal connects to the etcd of the file.
 func openLocal(c *cli.Context, f *etcdservers.File) (*apiserver.Local, error) {
-	addresses, err := apiserver.Announced(f, apiserver.NewHost())
+	own, announced, err := addressesOf(f)
+	if err != nil {
+		return nil, err
+	}
+	copies, err := copiesDir(c)
 	if err != nil {
 		return nil, err
 	}
@@ -111,32 +116,30 @@ func openLocal(c *cli.Context, f *etcdservers.File) (*apiserver.Local, error) {
 	if err != nil {
 		return nil, err
 	}
-	cluster := openCluster(config)
+	cluster := openCluster(config, etcdPrefix(f))
 	return &apiserver.Local{
-		Cluster: cluster, Registry: cluster.registry, Addresses: addresses, Secure: apiserver.Secure(f),
-		Site: func(_ context.Context, lock apiserver.Cluster) (*apiserver.Site, error) {
-			return newSite(c, f, lock, cluster.registry)
-		},
+		Cluster: cluster, Registry: cluster.registry, Dialer: apiserver.NewDialer(f, c.Duration("command-timeout")),
+		Addresses: own, Announced: announced, Secure: apiserver.Secure(f),
+		Left:  func() (bool, error) { return (&apiserver.Site{Copies: copies}).Interrupted(f) },
+		Site:  func(context.Context) (*apiserver.Site, error) { return newSite(c, f, cluster, cluster.registry) },
 		Close: cluster.Close,
 	}, nil
 }
 
-// configUpdate writes a list to kubeadm's configuration in the cluster, where there
-// is a kubeconfig. One that knows no external etcd is for a person to change.
-func configUpdate(c *cli.Context) func(context.Context, []string) error {
+// configUpdate writes a list to kubeadm's configuration in the cluster. What somebody
+// has to do about it is logged once: it does not end by itself.
+func configUpdate(c *cli.Context, form etcdservers.Form) func(context.Context, []string) error {
+	log := newLog(c)
+	told := make(map[string]bool)
+	tell := func(what, hint string) {
+		if hint == "" {
+			log.Info(what)
+		} else if !told[what] {
+			log.Warn(what, "hint", hint)
+		}
+		told[what] = true
+	}
 	return func(ctx context.Context, servers []string) error {
-		client, err := kubeClient(c)
-		if client == nil || err != nil {
-			return err
-		}
-		changed, err := client.UpdateKubeadmConfig(ctx, servers)
-		switch {
-		case errors.Is(err, apiserver.ErrKubeadmStacked):
-			newLog(c).Warn(err.Error(), "hint", fail.Hint(err))
-			return nil
-		case changed:
-			newLog(c).Info("kubeadm's configuration in the cluster has the list, too")
-		}
-		return err
+		return updateKubeadm(ctx, c, form, servers, tell)
 	}
 }

@@ -49,6 +49,8 @@ etcd:
     endpoints:
     - https://10.0.0.1:2379
 `)},
+		"etc/kubernetes/admin.conf":          {},
+		"etc/kubernetes/apiserver.env":       {Data: []byte("ETCD_SERVERS=https://10.0.0.1:2379\n")},
 		"etc/kubernetes/rendered-later.yaml": {Data: []byte("kind: Pod\nspec:\n  command: [kube-apiserver, --etcd-servers={{ etcd_servers }}]\n")},
 	})
 }
@@ -68,12 +70,16 @@ func TestWhatCannotBeFollowed(t *testing.T) {
 		kind error
 		text string
 	}{
-		"follow --period 0":                                            {fail.ErrUsage, "--period and --settle"},
-		"follow --file /etc/kubernetes/kubeadm.yaml":                   {fail.ErrUsage, "does not tell how an apiserver is run"},
-		"follow --file /etc/kubernetes/none.yaml":                      {fail.ErrUsage, "none.yaml"},
+		"follow --period 0":                           {fail.ErrUsage, "--period and --settle"},
+		"follow --file /etc/kubernetes/kubeadm.yaml":  {fail.ErrUsage, "does not tell how an apiserver is run"},
+		"follow --file /etc/kubernetes/none.yaml":     {fail.ErrUsage, "open /etc/kubernetes/none.yaml: "},
+		"follow --file /etc/kubernetes/apiserver.env": {fail.ErrUsage, "does not tell how an apiserver is run"},
+		"rewire --file /etc/kubernetes/apiserver.env --restart-command true --etcd-servers https://10.0.0.2:2379": {fail.ErrUsage, "does not tell how an apiserver is run"},
+		"install --render systemd --timeout 0":                         {fail.ErrUsage, "--timeout"},
 		"follow --file /etc/kubernetes/rendered-later.yaml":            {fail.ErrUnsafe, "template"},
 		"follow --listen 256.0.0.1:1":                                  {nil, "--listen"},
-		"install":                                                      {fail.ErrUsage, "static-pod or systemd"},
+		"install":                                                      {fail.ErrUsage, "--render static-pod or systemd"},
+		"install --render helm":                                        {fail.ErrUsage, `--render "helm"`},
 		"install --render static-pod":                                  {fail.ErrUsage, "needs the image"},
 		"install --render systemd --file /etc/kubernetes/kubeadm.yaml": {fail.ErrUsage, "does not tell how an apiserver is run"},
 		"install --render static-pod --image e --listen unix:///run/e --file /etc/kubernetes/manifests/kube-apiserver.yaml": {fail.ErrUsage, "--listen"},
@@ -85,10 +91,30 @@ func TestWhatCannotBeFollowed(t *testing.T) {
 	}
 }
 
+// What cannot work is no way out of it.
+func TestTheWayOutForAnEnvironmentFile(t *testing.T) {
+	controlPlane(t)
+	line := "rewire --file /etc/kubernetes/apiserver.env --restart-command true --etcd-servers https://10.0.0.2:2379"
+	stdout, _, err := agentCommand(t.Context(), strings.Fields(line)...)
+	if hint := fail.Hint(err); strings.Contains(hint, "--restart-command") || !strings.Contains(hint, "--offline") || stdout != "" {
+		t.Errorf("%v (hint: %s), after\n%s", err, hint, stdout)
+	}
+	_, _, err = agentCommand(t.Context(), "follow", "--file", "/etc/kubernetes/apiserver.env")
+	if hint := fail.Hint(err); strings.Contains(hint, "--offline") {
+		t.Errorf("%v (hint: %s)", err, hint)
+	}
+}
+
 func TestInstallIsMadeForTheApiserverOfTheHost(t *testing.T) {
 	controlPlane(t)
-	pod, _, err := agentCommand(t.Context(), "install", "--render", "static-pod", "--image", "registry.example.com/etcdha:v1", "--settle", "1m")
+	pod, _, err := agentCommand(t.Context(), "install", "--render", "static-pod", "--image", "registry.example.com/etcdha:v1", "--settle", "1m", "--timeout", "10m", "--copies", "copies")
+	copies, absErr := filepath.Abs("copies")
+	if absErr != nil {
+		t.Fatal(absErr)
+	}
 	for _, line := range []string{
+		"    - --copies=" + copies + "\n", "    - --timeout=10m0s\n", "terminationGracePeriodSeconds: 1265\n",
+		"    - --kubeconfig=/etc/kubernetes/admin.conf\n", "      path: /etc/kubernetes/admin.conf\n",
 		"    - --file=/etc/kubernetes/manifests/kube-apiserver.yaml\n", "    - --settle=1m0s\n", "image: registry.example.com/etcdha:v1\n",
 		"      path: /etc/kubernetes/pki\n",
 	} {

@@ -21,12 +21,15 @@ written to stdout. Nothing is installed:
   etcdha apiserver install --render systemd > /etc/systemd/system/etcdha-follow.service`,
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "render", Usage: "`static-pod` or systemd"},
-			&cli.StringFlag{Name: "image", Usage: "container `IMAGE` of etcdha, for a static pod"},
+			&cli.StringFlag{Name: "image", Usage: "container `IMAGE` that has etcdha in its PATH, for a static pod"},
 			fileFlag(),
 		}, followFlags(), restartFlags()),
 		Action: install,
 	}
 }
+
+// renderPod is the --render of a manifest for kubelet.
+const renderPod = "static-pod"
 
 func install(c *cli.Context) error {
 	if err := checkFollowFlags(c); err != nil {
@@ -38,7 +41,9 @@ func install(c *cli.Context) error {
 	}
 	var rendered []byte
 	switch form := c.String("render"); form {
-	case "static-pod":
+	case "":
+		err = fail.WithHint(fail.Usagef("what should run the agent? --render static-pod or systemd"), "static-pod where kubelet runs the apiserver, systemd elsewhere")
+	case renderPod:
 		rendered, err = agent.StaticPod()
 	case "systemd":
 		rendered, err = agent.Unit()
@@ -60,13 +65,17 @@ func agentToInstall(c *cli.Context) (*apiserver.Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &apiserver.Agent{FS: hostRoot, File: f, Follow: name, Image: c.String("image"), Listen: c.String("listen"), Copies: c.String("copies")}
-	if c.IsSet("kubeconfig") {
-		if a.Kubeconfig, err = filepath.Abs(c.String("kubeconfig")); err != nil {
-			return nil, err
-		}
+	a := &apiserver.Agent{FS: hostRoot, File: f, Follow: name, Image: c.String("image"), Listen: c.String("listen")}
+	if a.Copies, err = copiesDir(c); err != nil {
+		return nil, err
 	}
-	for _, flag := range []string{"period", "settle", "timeout"} {
+	if a.Kubeconfig, err = kubeconfigToInstall(c); err != nil {
+		return nil, err
+	}
+	if c.IsSet("timeout") {
+		a.Timeout = c.Duration("timeout")
+	}
+	for _, flag := range []string{"period", "settle"} {
 		if c.IsSet(flag) {
 			a.Args = append(a.Args, "--"+flag+"="+c.Duration(flag).String())
 		}
@@ -78,6 +87,16 @@ func agentToInstall(c *cli.Context) (*apiserver.Agent, error) {
 	}
 	a.Binary, err = os.Executable()
 	return a, err
+}
+
+// kubeconfigToInstall is the one that the agent is given; "" for none. A pod sees
+// kubeadm's only if it is given, and a unit finds it by itself.
+func kubeconfigToInstall(c *cli.Context) (string, error) {
+	name := kubeconfigOf(c)
+	if name == "" || !c.IsSet("kubeconfig") && c.String("render") != renderPod {
+		return "", nil
+	}
+	return filepath.Abs(name)
 }
 
 // restartFlags are those of the flags for changing a file that an agent takes, too;

@@ -16,28 +16,51 @@ import (
 
 // rewired is what rewire and rollback print as data.
 type rewired struct {
-	File     string              `json:"file"`
-	Form     etcdservers.Form    `json:"form"`
-	Flag     string              `json:"flag"`
-	Topology apiserver.Topology  `json:"topology,omitempty"` // unknown offline
-	Before   []string            `json:"before"`
-	Servers  []string            `json:"servers"`
-	Changed  bool                `json:"changed"` // false with --dry-run, too
-	LeftOut  []apiserver.LeftOut `json:"leftOut,omitempty"`
+	File        string              `json:"file"`
+	Form        etcdservers.Form    `json:"form"`
+	Flag        string              `json:"flag"`
+	Topology    apiserver.Topology  `json:"topology,omitempty"` // unknown offline
+	Before      []string            `json:"before"`
+	Servers     []string            `json:"servers"`
+	Changed     bool                `json:"changed"`     // false with --dry-run, too
+	WouldChange bool                `json:"wouldChange"` // with --dry-run, if it would not be refused
+	LeftOut     []apiserver.LeftOut `json:"leftOut,omitempty"`
 }
 
-// printDiff shows what a change does to a file. Context lines may hold whatever
+// printDiff shows what another list does to a file. Context lines may hold whatever
 // the file does, so none are shown.
-func printDiff(w io.Writer, name string, before, after []byte) {
-	for line := range strings.Lines(string(diff.Diff(name, before, name, after))) {
+func printDiff(w io.Writer, f *etcdservers.File, servers []string, after []byte) {
+	show := func(color, line string, servers []string) {
+		line = strings.TrimRight(line, "\r\n")
+		fmt.Fprintln(w, paint(w, color, line[:1]+cutAround(line[1:], servers)))
+	}
+	for line := range strings.Lines(string(diff.Diff(f.Path, f.Data(), f.Path, after))) {
 		switch {
-		case strings.HasPrefix(line, "diff "), strings.HasPrefix(line, "---"), strings.HasPrefix(line, "+++"):
+		case strings.HasPrefix(line, "diff "), strings.HasPrefix(line, "--- "), strings.HasPrefix(line, "+++ "):
 		case strings.HasPrefix(line, "-"):
-			fmt.Fprintln(w, paint(w, red, strings.TrimRight(line, "\r\n")))
+			show(red, line, f.Servers)
 		case strings.HasPrefix(line, "+"):
-			fmt.Fprintln(w, paint(w, green, strings.TrimRight(line, "\r\n")))
+			show(green, line, servers)
 		}
 	}
+}
+
+// longLine is more than a flag with a list takes. A longer line is a whole command, and
+// may hold what nobody has to see, such as a token in the environment before it.
+const longLine = 200
+
+// cutAround is a line, of a long one no more than the list and its flag.
+func cutAround(line string, servers []string) string {
+	if len(line) <= longLine {
+		return line
+	}
+	list := strings.Join(servers, ",")
+	for _, before := range []string{etcdservers.FlagName + "=", etcdservers.FlagName + " ", ""} {
+		if i := strings.Index(line, before+list); i >= 0 {
+			return " ... " + line[i:i+len(before+list)] + " ..."
+		}
+	}
+	return " ..."
 }
 
 // siteReporter tells a person on stderr how a rewiring goes.

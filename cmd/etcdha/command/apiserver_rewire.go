@@ -1,8 +1,8 @@
 package command
 
 import (
+	"errors"
 	"fmt"
-	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -25,7 +25,7 @@ list back. With --offline the file alone is changed.`,
 			&cli.StringSliceFlag{Name: "etcd-servers", Usage: "the new list, `URL`s with commas between"},
 			&cli.StringFlag{Name: "topology", Usage: "make it `external` (all members) or stacked (the member of this host); default: as it is"},
 			&cli.BoolFlag{Name: "offline", Usage: "change the file and nothing else: no cluster, no lock, no restart"},
-			&cli.BoolFlag{Name: "dry-run", Usage: "show what would change, and stop there"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "show what would change and try the new servers, and stop there"},
 			&cli.BoolFlag{Name: "yes", Usage: "answer yes to what is asked on a terminal"},
 			writeOutFlag(),
 		),
@@ -39,8 +39,10 @@ type rewiring struct {
 	name     string // of the file that was asked for; of a unit another one may hold the list
 	file     *etcdservers.File
 	choice   apiserver.Choice
-	cluster  *etcdCluster // nil when offline
-	observed *apiserver.Membership
+	cluster  *etcdCluster          // nil when offline
+	observed *apiserver.Membership // nil for a given list
+
+	own, announced []string // see addressesOf
 }
 
 func rewire(c *cli.Context) error {
@@ -82,7 +84,7 @@ func (r *rewiring) online(given []string) error {
 	if err != nil {
 		return err
 	}
-	r.cluster = openCluster(config)
+	r.cluster = openCluster(config, etcdPrefix(r.file))
 	defer r.cluster.Close()
 	if err := r.choose(given); err != nil {
 		return err
@@ -109,67 +111,48 @@ func checkRewireFlags(c *cli.Context) error {
 	return checkWriteOut(c)
 }
 
-// tell reports that the apiserver runs with the list, for whoever waits to remove a
-// member, and brings kubeadm's configuration along.
-func (r *rewiring) tell(site *apiserver.Site) error {
-	c := r.c
-	if r.file.Form == etcdservers.KubeadmConfig {
-		return nil
-	}
-	f, err := readServers(r.name)
-	if err != nil {
-		return err
-	}
-	if err := r.report(site, f); err != nil {
-		fmt.Fprintf(c.App.ErrWriter, "no report was left in etcd, and a member that is to be removed waits for one: %v\n", err)
-	}
-	if r.choice.Topology != apiserver.External {
-		return nil
-	}
-	return updateKubeadm(c, f.Servers)
-}
-
-func (r *rewiring) report(site *apiserver.Site, f *etcdservers.File) error {
-	if err := site.Serving(r.c.Context, f); err != nil {
-		return err
-	}
-	observed, err := r.cluster.Observe(r.c.Context)
-	if err != nil {
-		return err
-	}
-	addresses, err := apiserver.Announced(f, site.Host)
-	if err != nil {
-		return err
-	}
-	report, err := apiserver.NewReport(f, observed, addresses)
-	if err != nil {
-		return err
-	}
-	if report.Host, err = os.Hostname(); err != nil {
-		return err
-	}
-	report.At = now().UTC()
-	return r.cluster.registry.Report(r.c.Context, report)
-}
-
 // choose decides the list: the given one, or what the members ask for.
 func (r *rewiring) choose(given []string) error {
-	addresses, err := apiserver.Announced(r.file, apiserver.NewHost())
-	if err != nil {
+	var err error
+	if r.own, r.announced, err = addressesOf(r.file); err != nil {
 		return err
 	}
 	if len(given) > 0 {
-		r.choice = apiserver.Choice{Topology: apiserver.TopologyOf(given, addresses), Servers: given}
+		r.choice = apiserver.Choice{Topology: apiserver.TopologyOf(given, r.own), Servers: given}
 		return nil
 	}
 	if r.observed, err = r.cluster.Observe(r.c.Context); err != nil {
 		return fmt.Errorf("ask for the members: %w", err)
 	}
-	r.choice, err = apiserver.Choose(apiserver.Wish{
-		Current: r.file.Servers, Topology: apiserver.Topology(r.c.String("topology")),
-		Members: r.observed.Members, Addresses: addresses, Secure: apiserver.Secure(r.file),
-	})
+	r.choice, err = apiserver.Choose(r.asked(r.observed))
 	return err
+}
+
+// wish is what a list is decided by, if that is the present one.
+func (r *rewiring) wish(present []string, m *apiserver.Membership) apiserver.Wish {
+	w := apiserver.Wish{Current: present, Members: m.Members, Addresses: r.own, Secure: apiserver.Secure(r.file)}
+	dialer := apiserver.NewDialer(r.file, r.c.Duration("command-timeout"))
+	w.Answers = apiserver.Answers(r.c.Context, dialer, w, m.ClusterID)
+	return w
+}
+
+// asked is what the command line and these members ask for.
+func (r *rewiring) asked(m *apiserver.Membership) apiserver.Wish {
+	w := r.wish(r.file.Servers, m)
+	w.Topology = apiserver.Topology(r.c.String("topology"))
+	return w
+}
+
+// recheck is nil while these members still ask for the list that was approved.
+func (r *rewiring) recheck(m *apiserver.Membership) error {
+	choice, err := apiserver.Choose(r.asked(m))
+	if err != nil {
+		return err
+	}
+	if !apiserver.SameServers(choice.Servers, r.choice.Servers) {
+		return fail.WithHint(errors.New("the members have changed meanwhile, and ask for another list"), "look at it again, and repeat the command")
+	}
+	return nil
 }
 
 func (r *rewiring) run() error {
@@ -178,25 +161,28 @@ func (r *rewiring) run() error {
 	if err != nil {
 		return err
 	}
+	if r.observed != nil {
+		site.Recheck = r.recheck
+	}
 	r.printLeftOut()
 	same := apiserver.SameServers(f.Servers, r.choice.Servers)
 	switch {
 	case same && c.Bool("dry-run"):
 		return r.nothing()
-	case !same:
-		if err := r.show(); err != nil || c.Bool("dry-run") {
-			return err
-		}
-		if err := approveChange(c, "Change it and restart the apiserver?"); err != nil {
+	case same:
+	case c.Bool("dry-run"):
+		return r.dryRun(site)
+	default:
+		if err := r.propose(site); err != nil {
 			return err
 		}
 	}
-	report := &siteReporter{c: c}
-	site.Reporter = report
+	site.Reporter = &siteReporter{c: c}
 	if err := site.Rewire(c.Context, f, r.choice.Servers); err != nil {
+		r.printAfter(err)
 		return withWay(err)
 	}
-	if err := r.tell(site); err != nil {
+	if err := r.tell(site, same); err != nil {
 		return err
 	}
 	if same {
@@ -205,71 +191,44 @@ func (r *rewiring) run() error {
 	return r.finish()
 }
 
-func (r *rewiring) output(changed bool) rewired {
-	return rewired{
-		File: r.file.Path, Form: r.file.Form, Flag: r.file.Flag, Topology: r.choice.Topology,
-		Before: r.file.Servers, Servers: r.choice.Servers, Changed: changed, LeftOut: r.choice.LeftOut,
+// propose shows the change, and asks for a yes.
+func (r *rewiring) propose(site *apiserver.Site) error {
+	if err := r.checkAgent(); err != nil {
+		return err
 	}
+	if err := r.show(); err != nil {
+		return err
+	}
+	question := "Change it and restart the apiserver?"
+	switch {
+	case r.file.Form == etcdservers.KubeadmConfig:
+		question = "Change it?"
+	case site.Restart == nil:
+		question = "Change it, so that kubelet restarts the apiserver?"
+	}
+	return approveChange(r.c, question)
 }
 
-func (r *rewiring) printLeftOut() {
-	for _, l := range r.choice.LeftOut {
-		fmt.Fprintf(r.c.App.ErrWriter, "%s is left out: it %s\n", l.What, l.Reason)
-	}
-}
-
-// show prints the change before it is made. With --dry-run it is the result.
-func (r *rewiring) show() error {
-	after, err := r.file.With(r.choice.Servers)
-	if err != nil {
-		return withWay(err)
-	}
-	c := r.c
-	if !people(c) {
-		if c.Bool("dry-run") {
-			_, err = asJSON(c, r.output(false))
+// dryRun shows the change, and whether it would be refused.
+func (r *rewiring) dryRun(site *apiserver.Site) error {
+	if people(r.c) {
+		if err := r.show(); err != nil {
+			return err
 		}
+	}
+	if err := r.checkAgent(); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.Writer, "%s, %s\n", r.file.Path, r.file.Where)
-	printDiff(c.App.Writer, r.file.Path, r.file.Data(), after)
-	return nil
-}
-
-// nothing is the end where the list is as it should be.
-func (r *rewiring) nothing() error {
-	if done, err := asJSON(r.c, r.output(false)); done {
-		return err
-	}
-	fmt.Fprintf(r.c.App.Writer, "nothing to do: %s has these servers\n", r.file.Path)
-	return nil
-}
-
-func (r *rewiring) finish() error {
-	if done, err := asJSON(r.c, r.output(true)); done {
-		return err
-	}
-	printNext(r.c.App.Writer, "etcdha apiserver show%s", flagsToType(r.c, "file")+connectionToType(r.c))
-	return nil
-}
-
-// offline changes the file and nothing else.
-func (r *rewiring) offline() error {
-	if apiserver.SameServers(r.file.Servers, r.choice.Servers) {
-		return r.nothing()
-	}
-	if err := r.show(); err != nil || r.c.Bool("dry-run") {
-		return err
-	}
-	after, err := r.file.With(r.choice.Servers)
-	if err != nil {
+	if err := site.Try(r.c.Context, r.file, r.choice.Servers); err != nil {
 		return withWay(err)
 	}
-	if err := apiserver.ReplaceFile(r.file.Path, after); err != nil {
-		return fmt.Errorf("write %s: %w", r.file.Path, err)
-	}
-	if done, err := asJSON(r.c, r.output(true)); done {
-		return err
-	}
-	return nil
+	return r.wouldChange()
+}
+
+// wouldChange is the end of a dry run; people have seen the change.
+func (r *rewiring) wouldChange() error {
+	out := r.output(false)
+	out.WouldChange = true
+	_, err := asJSON(r.c, out)
+	return err
 }

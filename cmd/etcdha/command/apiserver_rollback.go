@@ -15,7 +15,7 @@ rewire: its servers have to answer, one apiserver restarts at a time, and one th
 does not get ready gets the present list again.`,
 		Flags: siteFlags(
 			fileFlag(),
-			&cli.BoolFlag{Name: "dry-run", Usage: "show what would change, and stop there"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "show what would change and try the servers, and stop there"},
 			&cli.BoolFlag{Name: "yes", Usage: "answer yes to what is asked on a terminal"},
 			writeOutFlag(),
 		),
@@ -31,7 +31,11 @@ func rollback(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	site := &apiserver.Site{Copies: c.String("copies"), Now: now}
+	copies, err := copiesDir(c)
+	if err != nil {
+		return err
+	}
+	site := &apiserver.Site{Copies: copies, Now: now}
 	if r.choice.Servers, err = site.Previous(r.file); err != nil {
 		return err
 	}

@@ -78,7 +78,7 @@ func apiserverShow(c *cli.Context) error {
 
 // look asks the servers of the file, and the cluster behind them for its members.
 func look(c *cli.Context, f *etcdservers.File) (*shownFile, error) {
-	addresses, err := apiserver.Announced(f, apiserver.NewHost())
+	addresses, _, err := addressesOf(f)
 	if err != nil {
 		return nil, err
 	}
@@ -90,12 +90,13 @@ func look(c *cli.Context, f *etcdservers.File) (*shownFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	shown.Health = askServers(c.Context, apiserver.NewDialer(f, c.Duration("command-timeout")), f.Servers)
+	dialer := apiserver.NewDialer(f, c.Duration("command-timeout"))
+	shown.Health = askServers(c.Context, dialer, f.Servers)
 	if !slices.ContainsFunc(shown.Health, func(s shownServer) bool { return s.Healthy }) {
 		shown.Trouble = "none of the servers answers"
 		return shown, nil
 	}
-	cluster := openCluster(config)
+	cluster := openCluster(config, etcdPrefix(f))
 	defer cluster.Close()
 	membership, err := cluster.Observe(c.Context)
 	if err != nil {
@@ -109,20 +110,20 @@ func look(c *cli.Context, f *etcdservers.File) (*shownFile, error) {
 			}
 		}
 	}
-	shown.Members = compare(f, membership, addresses)
+	wish := apiserver.Wish{Current: f.Servers, Members: membership.Members, Addresses: addresses, Secure: apiserver.Secure(f)}
+	wish.Answers = apiserver.Answers(c.Context, dialer, wish, membership.ClusterID)
+	shown.Members = compare(wish)
 	return shown, nil
 }
 
-// compare holds the list of a file against the members.
-func compare(f *etcdservers.File, membership *apiserver.Membership, addresses []string) *shownMembers {
-	choice, err := apiserver.Choose(apiserver.Wish{
-		Current: f.Servers, Members: membership.Members, Addresses: addresses, Secure: apiserver.Secure(f),
-	})
+// compare holds the present list against the members.
+func compare(w apiserver.Wish) *shownMembers {
+	choice, err := apiserver.Choose(w)
 	if err != nil {
 		return &shownMembers{Trouble: err.Error()}
 	}
 	return &shownMembers{
-		InStep: apiserver.SameServers(f.Servers, choice.Servers), Servers: choice.Servers, LeftOut: choice.LeftOut,
+		InStep: apiserver.SameServers(w.Current, choice.Servers), Servers: choice.Servers, LeftOut: choice.LeftOut,
 	}
 }
 

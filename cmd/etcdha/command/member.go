@@ -45,7 +45,7 @@ type memberClient interface {
 type etcdMembers struct{ *membership.EtcdClient }
 
 func (c etcdMembers) Registry(endpoints []string) apiserver.Registry {
-	return apiserver.NewRegistry(c.Conn, endpoints)
+	return apiserver.NewRegistry(c.Conn, endpoints, apiserver.DefaultEtcdPrefix)
 }
 
 // What is between these commands and a real cluster. Tests have one in memory,

@@ -27,11 +27,12 @@ func promoteCommand() *cli.Command {
 }
 
 func removeCommand() *cli.Command {
+	wait := &cli.DurationFlag{Name: "wait", Value: membership.DefaultWait, Usage: "`TIME` for each kube-apiserver to do without the member", Category: categoryStep}
 	return &cli.Command{
 		Name:      "remove",
 		Usage:     "take a member out, after moving the leader away from it",
 		ArgsUsage: idOrName,
-		Flags:     stepFlags(removalFlags()...),
+		Flags:     stepFlags(append(removalFlags(), wait)...),
 		Action:    oneMember(membership.Remove, quorum.Remove),
 	}
 }
@@ -43,7 +44,10 @@ func oneMember(goal func(member string) membership.Goal, kind quorum.Kind) cli.A
 		if err != nil {
 			return err
 		}
-		return (&change{c: c, goal: goal(name), shows: []quorum.Kind{kind}}).run()
+		return (&change{
+			c: c, goal: goal(name), shows: []quorum.Kind{kind},
+			executor: membership.Executor{Wait: c.Duration("wait")}, // of a removal; none is the default
+		}).run()
 	}
 }
 

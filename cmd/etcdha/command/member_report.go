@@ -23,10 +23,11 @@ type stepReporter struct {
 	told   map[quorum.ID]bool // who has been told how to start
 	why    string             // what was waited for last
 	at     time.Time          // when that was said
+	toDo   map[string]bool    // lines of what to do that were said
 }
 
 func newStepReporter(ch *change) *stepReporter {
-	return &stepReporter{change: ch, told: make(map[quorum.ID]bool)}
+	return &stepReporter{change: ch, told: make(map[quorum.ID]bool), toDo: make(map[string]bool)}
 }
 
 // Observed shows the plan, and again when it has become another one. With
@@ -104,9 +105,10 @@ func (r *stepReporter) Waiting(_ membership.Step, why string) {
 	what, toDo, _ := strings.Cut(why, "\n")
 	fmt.Fprintf(r.c.App.ErrWriter, "   waiting: %s\n", what)
 	for line := range strings.Lines(toDo) {
-		if why != r.why {
-			fmt.Fprintf(r.c.App.ErrWriter, "     %s\n", strings.TrimSuffix(line, "\n"))
+		if !r.toDo[line] {
+			fmt.Fprintf(r.c.App.ErrWriter, "     %s\n", toType(r.c, strings.TrimSuffix(line, "\n")))
 		}
+		r.toDo[line] = true
 	}
 	r.why, r.at = why, t
 }
@@ -115,6 +117,7 @@ func (r *stepReporter) Waiting(_ membership.Step, why string) {
 func (r *stepReporter) Done(p membership.Planned, o *membership.Observation) {
 	leader := r.leader
 	r.seen, r.leader, r.why, r.acted = o, o.Leader, "", true
+	clear(r.toDo)
 	s := p.Step
 	switch s.Kind {
 	case quorum.AddLearner:

@@ -46,7 +46,7 @@ func memberStatus(c *cli.Context) error {
 	if err := checkZones(o, s.zones, nil); err != nil {
 		return err
 	}
-	findings := membership.Findings(o)
+	findings := append(membership.Findings(o), findWithdrawn(c.Context, s, o)...)
 	var hashErr error
 	if c.Bool("hash") {
 		var differing []membership.Finding

@@ -39,7 +39,7 @@ func startFlags(wait cli.Flag) []cli.Flag {
 }
 
 func waitFlag() cli.Flag {
-	return &cli.DurationFlag{Name: "wait", Value: membership.DefaultWait, Usage: "`TIME` for a new etcd to be started and to catch up", Category: categoryStep}
+	return &cli.DurationFlag{Name: "wait", Value: membership.DefaultWait, Usage: "`TIME` for a new etcd to be started and to catch up, and for each kube-apiserver to do without a member that is removed", Category: categoryStep}
 }
 
 // change is a command that changes the membership.
@@ -59,6 +59,8 @@ type change struct {
 	comes *membership.Step
 	// after is what to do when a step was taken, "" for what the findings say.
 	after string
+	// users are the kube-apiservers that a removal waits for; may be nil.
+	users *users
 }
 
 // run goes to the goal, or with --dry-run shows the way.
@@ -83,8 +85,13 @@ func (ch *change) run() error {
 	e.Who, e.Now, e.Sleep = operator(), now, sleep
 	e.ForceUnsafe = c.String("force-unsafe")
 	e.Approve, e.OnStep, e.Reporter = ch.approve, ch.onStep, report
-	e.Apiservers = apiserversOf(c, s)
+	if ch.users = apiserversOf(c, s); ch.users != nil {
+		e.Apiservers = ch.users
+	}
 	o, err := e.Run(c.Context, ch.goal)
+	if err == nil && ch.users != nil && report.gone.ID != 0 {
+		ch.users.forget(c.Context)
+	}
 	switch {
 	case c.Bool("dry-run"):
 		return report.dryRun(o, err)
@@ -132,6 +139,9 @@ var errDryRun = errors.New("a plan was asked for, and nothing else")
 func (r *stepReporter) dryRun(o *membership.Observation, err error) error {
 	if errors.Is(err, errDryRun) {
 		err = r.refused()
+		if r.users != nil && err == nil {
+			err = r.users.foresee(r.c.Context, o.ClusterID, removed(o, r.plan))
+		}
 	}
 	switch {
 	case r.plan == nil && err != nil:
@@ -158,19 +168,24 @@ func (r *stepReporter) refused() error {
 // approve asks on a terminal before a member is taken out. A script has nobody
 // to ask, and a line of etcdctl must go on to work in one.
 func (ch *change) approve(plan []membership.Planned) error {
+	var gone []string
+	for _, p := range plan {
+		if p.Destructive() {
+			gone = append(gone, p.Step.Name)
+		}
+	}
+	if len(gone) > 0 && ch.users != nil {
+		if err := ch.users.checkExcused(ch.c.Context); err != nil {
+			return err
+		}
+	}
 	if ch.c.Bool("dry-run") {
 		return errDryRun
 	}
-	var removed []string
-	for _, p := range plan {
-		if p.Destructive() {
-			removed = append(removed, p.Step.Name)
-		}
-	}
-	if len(removed) == 0 || ch.c.Bool("yes") || !canAsk() {
+	if len(gone) == 0 || ch.c.Bool("yes") || !canAsk() {
 		return nil
 	}
-	answer, err := ask(ch.c.Context, fmt.Sprintf("Remove %s? Type yes: ", strings.Join(removed, ", ")))
+	answer, err := ask(ch.c.Context, fmt.Sprintf("Remove %s? Type yes: ", strings.Join(gone, ", ")))
 	if err != nil {
 		return err
 	}

@@ -22,14 +22,17 @@ type toldRegistry struct {
 	revision int64
 	marks    map[uint64]apiserver.Withdrawal
 	servers  []*toldServer
+	kept     bool  // Kubernetes, though none of its apiservers is known
 	unclear  error // why nobody can tell which apiservers there are
 }
 
 // toldServer is a kube-apiserver of a story.
 type toldServer struct {
 	host, address string
+	file          string
 	stacked       string        // the member that it uses, the only one; "": all of them
 	agent         time.Duration // that its agent takes; 0: it has none
+	silent        time.Duration // for so long its agent has not reported any more
 	report        *apiserver.Report
 }
 
@@ -61,7 +64,7 @@ func (r *toldRegistry) Withdraw(_ context.Context, marks ...apiserver.Withdrawal
 // report tells what an apiserver uses, by now.
 func (r *toldRegistry) report(s *toldServer, agent bool) {
 	r.revision++
-	s.report = &apiserver.Report{Host: s.host, Topology: apiserver.External, ClusterID: 0xcdf818194e3a8c32, Agent: agent, Revision: r.revision}
+	s.report = &apiserver.Report{Host: s.host, File: s.file, Topology: apiserver.External, ClusterID: 0xcdf818194e3a8c32, Agent: agent, Revision: r.revision, At: r.cluster.Now().Add(-s.silent)}
 	if s.stacked != "" {
 		s.report.Topology, s.report.Members = apiserver.Stacked, []uint64{uint64(r.cluster.ID(s.stacked))}
 		return
@@ -93,6 +96,15 @@ func (r *toldRegistry) Withdrawals(context.Context) ([]apiserver.Withdrawal, int
 	return slices.Collect(maps.Values(r.marks)), r.revision, nil
 }
 
+func (r *toldRegistry) Forget(_ context.Context, report apiserver.Report) error {
+	r.servers = slices.DeleteFunc(r.servers, func(s *toldServer) bool { return s.host == report.Host && s.file == report.File })
+	return nil
+}
+
+func (r *toldRegistry) Kubernetes(context.Context) (bool, error) {
+	return r.kept || len(r.servers) > 0, nil
+}
+
 func (r *toldRegistry) Report(context.Context, apiserver.Report) error { panic("not in stories") }
 
 func (r *toldRegistry) Endpoints(ctx context.Context) ([]apiserver.Endpoint, error) {
@@ -106,8 +118,9 @@ func (r *toldRegistry) Endpoints(ctx context.Context) ([]apiserver.Endpoint, err
 	return out, r.unclear
 }
 
-// apiserver is HOST ADDRESS [agent=TIME] [stacked=MEMBER]: a kube-apiserver that uses the
-// cluster, whose agent takes that long.
+// apiserver is HOST ADDRESS [agent=TIME] [silent=TIME] [stacked=MEMBER] [file=FILE]: a
+// kube-apiserver that uses the cluster, whose agent takes that long, or has ended so
+// long ago.
 func (r *toldRegistry) apiserver(words []string) error {
 	s := &toldServer{host: words[0], address: words[1]}
 	for _, word := range words[2:] {
@@ -116,8 +129,12 @@ func (r *toldRegistry) apiserver(words []string) error {
 		switch key {
 		case "agent":
 			s.agent, err = time.ParseDuration(value)
+		case "silent":
+			s.silent, err = time.ParseDuration(value)
 		case "stacked":
 			s.stacked = value
+		case "file":
+			s.file = value
 		default:
 			err = fmt.Errorf("nothing is known of %q", word)
 		}
@@ -125,8 +142,8 @@ func (r *toldRegistry) apiserver(words []string) error {
 			return err
 		}
 	}
-	if s.agent > 0 || s.stacked != "" {
-		r.report(s, s.agent > 0)
+	if s.agent > 0 || s.silent > 0 || s.stacked != "" || s.file != "" {
+		r.report(s, s.agent > 0 || s.silent > 0)
 	}
 	r.servers = append(r.servers, s)
 	return nil
@@ -136,8 +153,29 @@ func (r *toldRegistry) apiserver(words []string) error {
 func (r *toldRegistry) rewired(host string) {
 	for _, s := range r.servers {
 		if s.host == host {
-			s.stacked = ""
+			s.stacked, s.silent = "", 0
 			r.report(s, false)
+		}
+	}
+}
+
+// unnamed is a host that default/kubernetes does not name any more.
+func (r *toldRegistry) unnamed(host string) {
+	for _, s := range r.servers {
+		if s.host == host {
+			s.address = ""
+		}
+	}
+}
+
+// mark is left by somebody who was killed so long ago, and was followed then.
+func (r *toldRegistry) mark(member string, ago time.Duration) {
+	r.revision++
+	id := uint64(r.cluster.ID(member))
+	r.marks[id] = apiserver.Withdrawal{ID: id, Name: member, Who: "ops@cp-9 (pid 1)", Since: r.cluster.Now().Add(-ago), Revision: r.revision}
+	for _, s := range r.servers {
+		if s.report != nil {
+			r.report(s, s.report.Agent)
 		}
 	}
 }
@@ -153,4 +191,4 @@ func (r *toldRegistry) marked() string {
 }
 
 // errEncrypted is what the real registry says of endpoints that it cannot read.
-var errEncrypted = fail.WithHint(fail.Unsafef("read which apiservers there are: it is encrypted at rest"), "--apiservers none does not ask for them")
+var errEncrypted = fail.Unsafef("read which apiservers there are: it is encrypted at rest")

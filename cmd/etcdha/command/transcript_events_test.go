@@ -89,10 +89,18 @@ func (t *teller) event(what string) (do func(), err error) {
 		return func() { t.openData(arg(1)) }, nil
 	case "lock": // somebody else's: lock WHO [crashed]
 		return func() { t.lock(arg(1), arg(2) == "crashed") }, nil
-	case "apiserver": // HOST ADDRESS [agent=TIME] [stacked=MEMBER]
+	case "apiserver": // HOST ADDRESS [agent=TIME] [silent=TIME] [stacked=MEMBER] [file=FILE]
 		return func() {}, t.kubernetes.apiserver(words[1:])
 	case "rewired": // HOST: somebody has typed etcdha apiserver rewire there
 		return func() { t.kubernetes.rewired(arg(1)) }, nil
+	case "unnamed": // HOST: its apiserver is not in default/kubernetes any more
+		return func() { t.kubernetes.unnamed(arg(1)) }, nil
+	case "withdrawn": // MEMBER TIME: the mark is that old
+		ago, err := time.ParseDuration(arg(2))
+		return func() { t.kubernetes.mark(arg(1), ago) }, err
+	case "keys": // of Kubernetes are there, and no apiserver
+		t.kubernetes.kept = true
+		return func() {}, nil
 	case "encrypted": // are the endpoints of Kubernetes
 		t.kubernetes.unclear = errEncrypted
 		return func() {}, nil
