@@ -164,14 +164,15 @@ func (b *faultBench) try(t *testing.T, op operation, fault s3test.Fault) {
 }
 
 // checkOutcome says how a command may end: a single fault is repaired, unless
-// it has changed bytes, and what lasts is a store that is not available.
+// it has changed bytes, a slow server is none, and what lasts is a store that is
+// not available.
 func checkOutcome(t *testing.T, fault s3test.Fault, changed bool, code int, stderr string) {
 	t.Helper()
 	var allowed []int
 	switch {
 	case changed:
 		allowed = []int{0, 10, 12}
-	case fault.Times == 0, fault.Kind == s3test.SlowAnswer:
+	case fault.Times == 0, fault.Kind == s3test.SlowAnswer, fault.Kind == s3test.LateRequest:
 		allowed = []int{0}
 	case fault.Kind == s3test.ResetAfter, fault.Kind == s3test.ResetAnswer, fault.Kind == s3test.StallAnswer:
 		allowed = []int{0, 12} // the server has acted, and a look at the object tells
