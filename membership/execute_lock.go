@@ -14,7 +14,8 @@ const lockAttempts = 3
 
 // ensureLock makes sure that nobody else acts. A lock that may be lost is taken
 // anew. Where an alarm makes it impossible there is none, and then [run.take] has
-// to see whether the step needs one. Somebody else's lock is waited for as long as that operator may be dead.
+// to see whether the step needs one. Somebody else's lock is waited for as long
+// as that operator may be dead.
 func (r *run) ensureLock(ctx context.Context, next Step) error {
 	if r.lock != nil && r.lock.Held(actTimeout) == nil {
 		return nil

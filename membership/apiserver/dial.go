@@ -1,12 +1,10 @@
 package apiserver
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"strings"
 	"time"
 
@@ -18,15 +16,12 @@ import (
 	"github.com/etcdha/etcdha/membership/apiserver/etcdservers"
 )
 
-// defaultEtcdPrefix is where an apiserver keeps its objects, without --etcd-prefix.
-const defaultEtcdPrefix = "/registry"
-
 // NewDialer returns a dialer that asks as the apiserver of the file does: with its
 // certificate and CA, for a key of its own. A server has the timeout to answer.
 // Certificates are read anew each time.
 func NewDialer(f *etcdservers.File, timeout time.Duration) Dialer {
 	prefix, _ := f.Value("--etcd-prefix")
-	return &dialer{file: f, timeout: timeout, key: path.Join("/", cmp.Or(prefix, defaultEtcdPrefix), "health")}
+	return &dialer{file: f, timeout: timeout, key: keysOf(prefix) + "health"}
 }
 
 type dialer struct {

@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -120,7 +121,7 @@ func readKubeconfig(data []byte, dir string) (*KubeClient, error) {
 			Timeout:   kubeTimeout,
 			Transport: &http.Transport{TLSClientConfig: tlsConfig, Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true},
 			// A token is for that server alone.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			CheckRedirect: noRedirect,
 		},
 	}, nil
 }
@@ -233,7 +234,7 @@ func (e *statusError) Error() string { return fmt.Sprintf("%d %s", e.code, e.mes
 
 // do sends a request, and decodes the answer into object.
 func (c *KubeClient) do(ctx context.Context, method, path string, body []byte, object any) error {
-	request, err := http.NewRequestWithContext(ctx, method, c.server+path, strings.NewReader(string(body)))
+	request, err := http.NewRequestWithContext(ctx, method, c.server+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -260,7 +261,7 @@ func (c *KubeClient) do(ctx context.Context, method, path string, body []byte, o
 		_ = json.Unmarshal(data, &said) // a proxy answers otherwise
 		return fmt.Errorf("%s: %w", c.server, &statusError{answer.StatusCode, cmp.Or(said.Message, http.StatusText(answer.StatusCode))})
 	}
-	decoder := json.NewDecoder(strings.NewReader(string(data)))
+	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber() // what is written back is what was read
 	if err := decoder.Decode(object); err != nil {
 		return fmt.Errorf("%s %s: %w", method, c.server+path, err)

@@ -72,10 +72,13 @@ func (p *prober) Ready(ctx context.Context, address string) error {
 // errNotAllowed: the apiserver does not tell us how it is.
 var errNotAllowed = errors.New("it does not tell us whether it is ready")
 
+// noRedirect takes a redirection for the answer.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
 // ask asks an apiserver for the results of its checks.
 func ask(ctx context.Context, address string, config *tls.Config) error {
 	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}
-	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{Transport: transport, CheckRedirect: noRedirect}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+"/readyz?verbose", nil)
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", address, err)

@@ -142,7 +142,7 @@ func etcdPrefix(f *etcdservers.File) string {
 }
 
 // newSite is the host of an apiserver and what is around it.
-func newSite(c *cli.Context, f *etcdservers.File, cluster apiserver.Cluster, registry apiserver.Registry) (*apiserver.Site, error) {
+func newSite(c *cli.Context, f *etcdservers.File, cluster *etcdCluster) (*apiserver.Site, error) {
 	restart, err := restartOf(c, f)
 	if err != nil {
 		return nil, err
@@ -158,7 +158,7 @@ func newSite(c *cli.Context, f *etcdservers.File, cluster apiserver.Cluster, reg
 		Copies: copies, Timeout: c.Duration("timeout"),
 		Who: operator(), Now: now, Sleep: sleep,
 	}
-	s.Others, err = otherAPIServers(c.Context, f, s, registry)
+	s.Others, err = otherAPIServers(c.Context, f, s, cluster.registry)
 	return s, err
 }
 

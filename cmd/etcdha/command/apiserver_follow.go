@@ -121,7 +121,7 @@ func openLocal(c *cli.Context, f *etcdservers.File) (*apiserver.Local, error) {
 		Cluster: cluster, Registry: cluster.registry, Dialer: apiserver.NewDialer(f, c.Duration("command-timeout")),
 		Addresses: own, Announced: announced, Secure: apiserver.Secure(f),
 		Left:  func() (bool, error) { return (&apiserver.Site{Copies: copies}).Interrupted(f) },
-		Site:  func(context.Context) (*apiserver.Site, error) { return newSite(c, f, cluster, cluster.registry) },
+		Site:  func(context.Context) (*apiserver.Site, error) { return newSite(c, f, cluster) },
 		Close: cluster.Close,
 	}, nil
 }

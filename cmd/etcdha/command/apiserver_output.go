@@ -9,7 +9,6 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/urfave/cli/v2"
 
-	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/membership/apiserver"
 	"github.com/etcdha/etcdha/membership/apiserver/etcdservers"
 )
@@ -78,7 +77,7 @@ func (r *siteReporter) Doing(stage string) {
 // Waiting says a thing once, and again now and then while it stays.
 func (r *siteReporter) Waiting(why string) {
 	t := now()
-	if why == r.why && t.Sub(r.at) < progressTick {
+	if why == r.why && t.Sub(r.at) < sayAgain {
 		return
 	}
 	r.why, r.at = why, t
@@ -87,19 +86,4 @@ func (r *siteReporter) Waiting(why string) {
 
 func (r *siteReporter) Done(result string) {
 	fmt.Fprintf(r.c.App.ErrWriter, "   %s\n", result)
-}
-
-// approveChange asks on a terminal before a file is changed.
-func approveChange(c *cli.Context, question string) error {
-	if c.Bool("yes") || !canAsk() {
-		return nil
-	}
-	answer, err := ask(c.Context, question+" Type yes: ")
-	if err != nil {
-		return err
-	}
-	if strings.TrimSpace(answer) != "yes" {
-		return fail.WithHint(fmt.Errorf("nothing was changed: the answer was not yes"), "--yes answers it")
-	}
-	return nil
 }

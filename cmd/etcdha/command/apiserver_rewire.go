@@ -157,7 +157,7 @@ func (r *rewiring) recheck(m *apiserver.Membership) error {
 
 func (r *rewiring) run() error {
 	c, f := r.c, r.file
-	site, err := newSite(c, f, r.cluster, r.cluster.registry)
+	site, err := newSite(c, f, r.cluster)
 	if err != nil {
 		return err
 	}

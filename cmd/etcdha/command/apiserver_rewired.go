@@ -69,10 +69,8 @@ func (r *rewiring) offline() error {
 	if err := apiserver.ReplaceFile(r.file.Path, after); err != nil {
 		return fmt.Errorf("write %s: %w", r.file.Path, err)
 	}
-	if done, err := asJSON(r.c, r.output(true)); done {
-		return err
-	}
-	return nil
+	_, err = asJSON(r.c, r.output(true))
+	return err
 }
 
 // printAfter says where to look after a failure for which the apiserver may have

@@ -35,9 +35,9 @@ func rollback(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	site := &apiserver.Site{Copies: copies, Now: now}
-	if r.choice.Servers, err = site.Previous(r.file); err != nil {
+	servers, err := (&apiserver.Site{Copies: copies}).Previous(r.file)
+	if err != nil {
 		return err
 	}
-	return r.online(r.choice.Servers)
+	return r.online(servers)
 }

@@ -7,8 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
+	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
+
+	"github.com/etcdha/etcdha/internal/fail"
 )
 
 // A question goes to the terminal, whatever stdout and stderr are. Tests answer it.
@@ -16,6 +20,21 @@ var (
 	canAsk = func() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
 	ask    = askLine
 )
+
+// approveChange asks on a terminal before something is changed. A script has nobody to ask.
+func approveChange(c *cli.Context, question string) error {
+	if c.Bool("yes") || !canAsk() {
+		return nil
+	}
+	answer, err := ask(c.Context, question+" Type yes: ")
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(answer) != "yes" {
+		return fail.WithHint(errors.New("nothing was changed: the answer was not yes"), "--yes answers it")
+	}
+	return nil
+}
 
 // askSecret asks for what the terminal must not show. An interrupt gives it back
 // its echo.

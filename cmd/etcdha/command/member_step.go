@@ -182,17 +182,10 @@ func (ch *change) approve(plan []membership.Planned) error {
 	if ch.c.Bool("dry-run") {
 		return errDryRun
 	}
-	if len(gone) == 0 || ch.c.Bool("yes") || !canAsk() {
+	if len(gone) == 0 {
 		return nil
 	}
-	answer, err := ask(ch.c.Context, fmt.Sprintf("Remove %s? Type yes: ", strings.Join(gone, ", ")))
-	if err != nil {
-		return err
-	}
-	if strings.TrimSpace(answer) != "yes" {
-		return fail.WithHint(errors.New("nothing was changed: the answer was not yes"), "--yes answers it")
-	}
-	return nil
+	return approveChange(ch.c, fmt.Sprintf("Remove %s?", strings.Join(gone, ", ")))
 }
 
 // onStep tells the operator's automation what was done, or has to be.

@@ -135,10 +135,7 @@ func environmentOf(src *source) (map[string]assignment, error) {
 
 // isList tells whether a variable carries the flag, or is the list.
 func isList(name string, value view) bool {
-	if words, err := words(value, variableWords); err == nil && slices.ContainsFunc(texts(words), func(word string) bool {
-		flag, _, _ := strings.Cut(word, "=")
-		return isFlag(flag)
-	}) {
+	if words, err := words(value, variableWords); err == nil && slices.ContainsFunc(texts(words), hasFlag) {
 		return true
 	}
 	return listVariable.MatchString(strings.Trim(name, blank)) && len(Split(value.text)) > 0

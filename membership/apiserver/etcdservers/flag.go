@@ -42,6 +42,12 @@ func flagValue(words []view) (value view, ok bool, err error) {
 // underscores for dashes.
 func isFlag(name string) bool { return strings.ReplaceAll(name, "_", "-") == FlagName }
 
+// hasFlag tells whether a word is the flag, alone or with its value.
+func hasFlag(word string) bool {
+	name, _, _ := strings.Cut(word, "=")
+	return isFlag(name)
+}
+
 // rewriteFlag replaces the value of the flag.
 func rewriteFlag(value view) func([]string) ([]edit, error) {
 	return func(servers []string) ([]edit, error) {

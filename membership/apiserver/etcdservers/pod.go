@@ -161,7 +161,7 @@ var braces = regexp.MustCompile(`\$\{\w*\}?`)
 // it, such as go-runner or nice.
 func (c *container) dropWrapper() {
 	for i, word := range c.words {
-		if isFlag(strings.SplitN(word.text, "=", 2)[0]) {
+		if hasFlag(word.text) {
 			return
 		}
 		base := path.Base(word.text)

@@ -123,10 +123,7 @@ func (s *service) found(holder *source, value view, all []view, vars *variables)
 // unwrap takes from a command line what only starts kube-apiserver: a container
 // engine, chroot, nice. ok is false if kube-apiserver is not seen in it.
 func unwrap(all []string) (wrapper, args []string, ok bool) {
-	flag := slices.IndexFunc(all, func(word string) bool {
-		name, _, _ := strings.Cut(word, "=")
-		return isFlag(name)
-	})
+	flag := slices.IndexFunc(all, hasFlag)
 	for i := flag; i >= 0; i-- {
 		hyperkube := i > 0 && strings.HasPrefix(path.Base(all[i-1]), "hyperkube")
 		switch {
