@@ -124,14 +124,15 @@ func (s *Site) Try(ctx context.Context, f *etcdservers.File, servers []string) e
 }
 
 // Interrupted tells whether a killed Rewire, or one that is under way, has left a
-// record, so that [Site.Resume] has something to do.
-func (s *Site) Interrupted(f *etcdservers.File) (bool, error) {
+// record, so that [Site.Resume] has something to do. Then it returns the list from before:
+// the servers of the new one may all be gone, and the way back begins at these.
+func (s *Site) Interrupted(f *etcdservers.File) (before []string, left bool, err error) {
 	c, err := s.prepare(f)
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
-	_, left, err := c.copies.record()
-	return left, err
+	r, left, err := c.copies.record()
+	return r.From, left, err
 }
 
 // Write gives the file another list, and does nothing else: there is no lock and

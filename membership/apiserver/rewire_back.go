@@ -141,6 +141,7 @@ func (c *change) complete(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return err // the next call goes on
 	}
+	c.neverReady = true
 	return fail.As(ErrTakenBack, c.takeBack(ctx))
 }
 

@@ -33,6 +33,9 @@ type change struct {
 	record  record
 	// restarting: the apiserver may have been told to restart.
 	restarting bool
+	// neverReady: the apiserver did not get ready with the new list. One whose etcd is gone
+	// ends again and again, and may break off every question.
+	neverReady bool
 }
 
 // begin is prepare for a file whose apiserver can be told from others.

@@ -166,7 +166,7 @@ func sameCluster(answers []answer, present []string, id uint64) error {
 // afterwards whether it is back.
 func (c *change) spareable(ctx context.Context) error {
 	own := c.Prober.Ready(ctx, c.Own)
-	if own != nil && !errors.Is(own, ErrNotReady) {
+	if own != nil && !errors.Is(own, ErrNotReady) && !c.neverReady {
 		return cmp.Or(ctx.Err(), fail.As(fail.ErrUnsafe, fmt.Errorf("tell whether this apiserver is ready: %w", own)))
 	}
 	if err := c.visible(ctx, own == nil); err != nil || len(c.Others) == 0 {

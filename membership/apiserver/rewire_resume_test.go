@@ -32,8 +32,8 @@ func TestResumeKeepsTheNewListThatServes(t *testing.T) {
 	n := left(t, stageRestoring, five)
 	n.pass(5 * time.Minute)
 	restarts := n.Restarts
-	if interrupted, err := n.site().Interrupted(n.file()); err != nil || !interrupted {
-		t.Errorf("interrupted: %t, %v", interrupted, err)
+	if before, interrupted, err := n.site().Interrupted(n.file()); err != nil || !interrupted || !slices.Equal(before, three) {
+		t.Errorf("interrupted: %t, %v, before it %q", interrupted, err, before)
 	}
 	if err := n.site().Resume(t.Context(), n.file()); err != nil {
 		t.Error(err)
@@ -41,7 +41,7 @@ func TestResumeKeepsTheNewListThatServes(t *testing.T) {
 	n.wantFile(five)
 	n.wantServing(five)
 	n.wantNothingLeft()
-	if interrupted, err := n.site().Interrupted(n.file()); err != nil || interrupted || n.Restarts != restarts {
+	if _, interrupted, err := n.site().Interrupted(n.file()); err != nil || interrupted || n.Restarts != restarts {
 		t.Errorf("interrupted: %t, %v; %d restarts", interrupted, err, n.Restarts-restarts)
 	}
 }
@@ -78,6 +78,35 @@ func TestResumeDoesNotGoBackToTheDead(t *testing.T) {
 	}
 }
 
+// crashing is an apiserver that ends again and again while it has a list.
+type crashing struct {
+	*node
+	list []string
+}
+
+func (c crashing) Ready(ctx context.Context, address string) error {
+	if address == "127.0.0.1:6443" && slices.Equal(serversOf(c.Running[0].Process), c.list) {
+		c.pass(time.Second)
+		return errors.New("connection reset by peer")
+	}
+	return c.node.Ready(ctx, address)
+}
+
+// An apiserver whose new servers are all gone tells nobody how it is. It gets the old
+// ones again.
+func TestResumeGoesBackFromServersThatAreGone(t *testing.T) {
+	n := left(t, stagePrepared, five)
+	n.pass(5 * time.Minute)
+	s := n.site()
+	s.Prober = crashing{n, five}
+	if err := s.Resume(t.Context(), n.file()); err != nil {
+		t.Error(err)
+	}
+	n.wantFile(three)
+	n.wantServing(three)
+	n.wantNothingLeft()
+}
+
 // What was left waits, with its record, until another apiserver is ready.
 func TestResumeDoesNotRestartTheLastOne(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -98,7 +127,7 @@ func TestResumeDoesNotRestartTheLastOne(t *testing.T) {
 			if err := s.Resume(t.Context(), n.file()); !errors.Is(err, fail.ErrUnsafe) || !strings.Contains(err.Error(), "no other apiserver is ready") {
 				t.Errorf("%v", err)
 			}
-			if interrupted, err := s.Interrupted(n.file()); !interrupted || err != nil || n.Downtime != downtime {
+			if _, interrupted, err := s.Interrupted(n.file()); !interrupted || err != nil || n.Downtime != downtime {
 				t.Errorf("interrupted: %t, %v; down for %d s", interrupted, err, n.Downtime-downtime)
 			}
 			n.DownOther = false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sync/errgroup"
@@ -112,7 +113,7 @@ func openLocal(c *cli.Context, f *etcdservers.File) (*apiserver.Local, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := etcdOf(c, f, f.Servers)
+	config, err := etcdOf(c, f, serversOf(f, copies))
 	if err != nil {
 		return nil, err
 	}
@@ -120,10 +121,27 @@ func openLocal(c *cli.Context, f *etcdservers.File) (*apiserver.Local, error) {
 	return &apiserver.Local{
 		Cluster: cluster, Registry: cluster.registry, Dialer: apiserver.NewDialer(f, c.Duration("command-timeout")),
 		Addresses: own, Announced: announced, Secure: apiserver.Secure(f),
-		Left:  func() (bool, error) { return (&apiserver.Site{Copies: copies}).Interrupted(f) },
+		Left: func() (bool, error) {
+			_, left, err := (&apiserver.Site{Copies: copies}).Interrupted(f)
+			return left, err
+		},
 		Site:  func(context.Context) (*apiserver.Site, error) { return newSite(c, f, cluster) },
 		Close: cluster.Close,
 	}, nil
+}
+
+// serversOf are those by which the etcd of the file is reached: its own, and behind them
+// those from before a change that was killed. What cannot be told here is an error where
+// that change is resumed.
+func serversOf(f *etcdservers.File, copies string) []string {
+	servers := slices.Clone(f.Servers)
+	before, _, _ := (&apiserver.Site{Copies: copies}).Interrupted(f)
+	for _, s := range before {
+		if !slices.Contains(servers, s) {
+			servers = append(servers, s)
+		}
+	}
+	return servers
 }
 
 // configUpdate writes a list to kubeadm's configuration in the cluster. What somebody

@@ -76,9 +76,13 @@ func newRewiring(c *cli.Context) (*rewiring, error) {
 // online changes the file and sees the apiserver through. Without a given list it
 // is what the members ask for.
 func (r *rewiring) online(given []string) error {
-	servers := r.file.Servers
-	if len(given) > 0 {
-		servers = given // the cluster behind the present ones may be gone
+	servers := given // the cluster behind the present ones may be gone
+	if len(given) == 0 {
+		copies, err := copiesDir(r.c)
+		if err != nil {
+			return err
+		}
+		servers = serversOf(r.file, copies)
 	}
 	config, err := etcdOf(r.c, r.file, servers)
 	if err != nil {
