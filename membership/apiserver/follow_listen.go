@@ -9,12 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/etcdha/etcdha/internal/fail"
+	"github.com/etcdha/etcdha/internal/listen"
 	"github.com/etcdha/etcdha/membership/apiserver/etcdservers"
 )
 
@@ -23,14 +22,14 @@ import (
 const DefaultListen = "127.0.0.1:8383"
 
 // unixScheme is that of a socket to listen at.
-const unixScheme = "unix://"
+const unixScheme = listen.UnixScheme
 
 // Listen opens what [Follower.Serve] answers at: HTTPS at host:port, with the
 // serving certificate of the apiserver, or unix:///path, a socket that only its
 // owner can use.
 func (f *Follower) Listen(address string) (net.Listener, error) {
 	if path, ok := strings.CutPrefix(address, unixScheme); ok {
-		return listenUnix(path)
+		return listen.Unix(path)
 	}
 	if _, err := f.certificate(); errors.Is(err, errNoCertificate) {
 		return nil, fail.WithHint(err, "listen at %s/run/etcdha-follow.sock instead", unixScheme)
@@ -68,34 +67,6 @@ func (f *Follower) certificate() (*tls.Certificate, error) {
 	}
 	cert, err := tls.X509KeyPair(pair[0], pair[1])
 	return &cert, err
-}
-
-// listenUnix opens a socket that nobody else can connect to, not even before its
-// mode is set: until then it lies in a directory of its own.
-func listenUnix(path string) (net.Listener, error) {
-	switch info, err := os.Lstat(path); {
-	case err == nil && info.Mode().Type() != fs.ModeSocket:
-		return nil, fail.Usagef("%s is there, and is no socket", path)
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return nil, err
-	}
-	dir, err := os.MkdirTemp(filepath.Dir(path), ".etcdha-")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }() // it is empty by then
-	first := filepath.Join(dir, "s")
-	l, err := net.Listen("unix", first)
-	if err != nil {
-		return nil, err
-	}
-	if err = os.Chmod(first, 0o600); err == nil {
-		err = os.Rename(first, path) // in place of what an agent that was killed has left
-	}
-	if err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return l, nil
 }
 
 // Serve answers at l until ctx ends, which is no error. It closes l.
