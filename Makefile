@@ -4,14 +4,16 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 
 # Every module of the tree. The nested ones hold tools whose dependencies etcdha must not share.
 ETCDS   := etcd35 etcd36 etcd37
-MODULES := . $(ETCDS:%=e2e/%) e2e/kubeadm130 e2e/kubernetes e2e/lint e2e/s5cmd e2e/versitygw
+MODULES := . $(ETCDS:%=e2e/%) e2e/helm e2e/kubeadm130 e2e/kubernetes e2e/lint e2e/page e2e/promtool e2e/s5cmd e2e/versitygw
 
 PLATFORMS := linux/amd64 linux/arm64 darwin/arm64
 
 ETCD_BINARIES := $(foreach e,$(ETCDS),$(addprefix bin/$(e)/,etcd etcdctl etcdutl))
-KUBERNETES    := bin/kubernetes/kube-apiserver bin/kubernetes/kubeadm bin/kubeadm130/kubeadm
+KUBERNETES    := $(addprefix bin/kubernetes/,kube-apiserver kubeadm kubectl) bin/kubeadm130/kubeadm
 VERSITYGW     := bin/versitygw
 S5CMD         := bin/s5cmd
+PROMTOOL      := bin/promtool
+HELM          := bin/helm
 LINT          := bin/golangci-lint
 VULN          := bin/govulncheck
 
@@ -37,18 +39,20 @@ build: ## build bin/etcdha, one static binary
 	$(Q)CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/etcdha ./cmd/etcdha
 
 .PHONY: tools
-tools: packages $(ETCD_BINARIES) $(VERSITYGW) ## build the etcd versions and the S3 server that the tests run against
+tools: packages $(ETCD_BINARIES) $(VERSITYGW) $(PROMTOOL) $(HELM) ## build what the tests run: etcd versions, an S3 server, promtool, helm
 	@:
 
-# What docs/recover-by-hand.md uses beside etcdutl, and what knows how systemd reads a unit.
+# What docs/recover-by-hand.md uses beside etcdutl, what shows the page, and what knows how systemd reads a unit.
 .PHONY: packages
 packages:
-	$(Q)e2e/packages.sh age openssl zstd $(if $(shell command -v apt-get),systemd-analyze=systemd)
+	$(Q)e2e/packages.sh age chromium openssl zstd $(if $(shell command -v apt-get),systemd-analyze=systemd)
 
 .PHONY: test
 test: build tools ## run every test under the race detector
 	$(say) test './...'
 	$(Q)CGO_ENABLED=1 go test -race -timeout 40m $(call tested,./...)
+	$(say) test './e2e/page, with screenshots in bin/screenshots'
+	$(Q)CGO_ENABLED=1 go test -C e2e/page -race -timeout 20m ./...
 	$(say) counted 'what the rules of quorum were judged by'
 	$(Q)go test -v ./membership/quorum | sed -nE 's/^ +[a-z]+_test.go:[0-9]+: (.*[0-9] (states|worlds),[^:]*).*/    \1/p'
 
@@ -59,7 +63,7 @@ e2e: build tools ## run the end-to-end tests only
 
 # As root: each host is a set of namespaces. Two cores run one story at a time.
 .PHONY: test-kubernetes
-test-kubernetes: build bin/etcd37/etcd $(KUBERNETES) ## run the tests with real kube-apiservers and kubeadm
+test-kubernetes: build bin/etcd37/etcd $(KUBERNETES) $(HELM) $(VERSITYGW) ## run the tests with real kube-apiservers and kubeadm
 	$(Q)e2e/packages.sh ip=iproute2
 	$(say) test '$(CONTROLPLANE)'
 	$(Q)CGO_ENABLED=1 go test -race -timeout 60m $(CONTROLPLANE)
@@ -147,6 +151,15 @@ $(VERSITYGW): e2e/versitygw/go.mod e2e/versitygw/go.sum
 $(S5CMD): e2e/s5cmd/go.mod e2e/s5cmd/go.sum
 	$(say) build $@
 	$(Q)CGO_ENABLED=0 go build -C e2e/s5cmd -trimpath -o ../../$@ github.com/peak/s5cmd/v2
+
+# Without the discovery of services: no rule needs it, and it brings the clouds' SDKs.
+$(PROMTOOL): e2e/promtool/go.mod e2e/promtool/go.sum
+	$(say) build $@
+	$(Q)CGO_ENABLED=0 go build -C e2e/promtool -trimpath -tags remove_all_sd -o ../../$@ github.com/prometheus/prometheus/cmd/promtool
+
+$(HELM): e2e/helm/go.mod e2e/helm/go.sum
+	$(say) build $@
+	$(Q)CGO_ENABLED=0 go build -C e2e/helm -trimpath -o ../../$@ helm.sh/helm/v4/cmd/helm
 
 $(LINT) $(VULN): e2e/lint/go.mod e2e/lint/go.sum
 
