@@ -13,6 +13,9 @@ type DefragOptions struct {
 	Client  Client
 	Observe ObserveOptions
 	Who     string // holder of the lock
+	// MayAct is asked before each member stops serving, and before the leader is moved.
+	// Its error ends it. May be nil.
+	MayAct func() error
 	// Progress is told what happens, for people.
 	Progress func(DefragProgress)
 }
@@ -177,6 +180,11 @@ func (d *defrag) check(o *Observation, m *Member) error {
 // one defragments a member, or takes the lead from it: then it is no longer the
 // leader in the next round.
 func (d *defrag) one(ctx context.Context, o *Observation, m *Member) error {
+	if d.options.MayAct != nil {
+		if err := d.options.MayAct(); err != nil {
+			return fmt.Errorf("%s: %w", m.Label(), err)
+		}
+	}
 	if m.ID == o.Leader {
 		if next := o.healthiest(anyone); next != nil {
 			d.led[m.ID] = true

@@ -33,6 +33,27 @@ func defragment(t *testing.T, c *membershiptest.Cluster) (string, error) {
 	return strings.Join(told, ", "), err
 }
 
+// Who may not act any more takes nobody out of service, and moves no leader.
+func TestDefragEndsWhenItMayNotAct(t *testing.T) {
+	cluster := membershiptest.New(t, "m1 leader\nm2\nm3")
+	passive, asked := errors.New("another one may be active"), 0
+	err := membership.Defrag(t.Context(), membership.DefragOptions{
+		Client: cluster, Observe: lookAt(cluster), Who: "an operator", Progress: func(membership.DefragProgress) {},
+		MayAct: func() error {
+			if asked++; asked > 2 {
+				return passive
+			}
+			return nil
+		},
+	})
+	if !errors.Is(err, passive) {
+		t.Errorf("error %v", err)
+	}
+	if done := strings.Join(cluster.Changes(), ", "); done != "defragment m2, defragment m3" {
+		t.Errorf("done: %s", done)
+	}
+}
+
 func TestDefrag(t *testing.T) {
 	for _, c := range []struct {
 		name, cluster, told string

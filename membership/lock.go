@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,7 +33,7 @@ const (
 	// lockRenewal leaves three tries before the lease ends.
 	lockRenewal = LockTTL / 4
 	// lockRequest bounds one request, so that an endpoint that does not answer
-	// leaves time for the next one.
+	// leaves time for the next one. Nor does one take longer than a renewal is away.
 	lockRequest = 2 * time.Second
 )
 
@@ -43,6 +44,7 @@ type lockValue struct {
 	// ClusterID tells a lock from one that a backup has brought along, which nobody holds.
 	ClusterID uint64 `json:"clusterID"`
 	Owner     string `json:"owner,omitempty"`
+	Member    uint64 `json:"member,omitempty"`
 }
 
 // LockOptions say which lock is taken, and for whom.
@@ -54,21 +56,26 @@ type LockOptions struct {
 	// of their host keeps them apart. One that finds the lock of its own owner comes
 	// after somebody who has died, and takes it over. "" is nobody's.
 	Owner string
+	// Member is the id of the member on the holder's host, for others. 0 is none.
+	Member uint64
 	// TTL is how long the lock outlives its holder, in whole seconds.
 	TTL time.Duration
+	// Renewal is the time between two renewals. Default: a quarter of LockTTL.
+	Renewal time.Duration
 }
 
 // etcdLock is a key with a lease. The key is created only if it is absent; as
 // long as the lease lives, nobody else can. The lease is renewed through any
 // member that answers, since members come and go while the lock is held.
 type etcdLock struct {
-	client *EtcdClient
-	key    string
-	ttl    time.Duration
-	lease  int64
-	value  lockValue
-	stop   context.CancelFunc
-	done   chan struct{}
+	client  *EtcdClient
+	key     string
+	ttl     time.Duration
+	renewal time.Duration // between two
+	lease   int64
+	value   lockValue
+	stop    context.CancelFunc
+	done    chan struct{}
 
 	mu        sync.Mutex
 	endpoints []string  // the one that answered last comes first
@@ -83,16 +90,15 @@ func (c *EtcdClient) Lock(ctx context.Context, endpoints []string, who string) (
 // LockAt is [EtcdClient.Lock] for what has a lock of its own, at another key.
 func (c *EtcdClient) LockAt(ctx context.Context, o LockOptions) (Lock, error) {
 	l := &etcdLock{
-		client: c, key: o.Key, ttl: o.TTL, endpoints: slices.Clone(o.Endpoints),
-		value: lockValue{Who: o.Who, Since: c.now().UTC(), Owner: o.Owner}, done: make(chan struct{}),
+		client: c, key: o.Key, ttl: o.TTL, renewal: cmp.Or(o.Renewal, lockRenewal), endpoints: slices.Clone(o.Endpoints),
+		value: lockValue{Who: o.Who, Since: c.now().UTC(), Owner: o.Owner, Member: o.Member}, done: make(chan struct{}),
 	}
-	if err := l.try(ctx, l.grant); errors.Is(err, ErrAlarmed) {
-		// Whoever has locked before the alarm still acts.
-		if held := l.try(ctx, l.look); held != nil {
-			return nil, held
-		}
+	// Whoever waits for a lock looks often, which is to cost no write. And whoever has
+	// locked before an alarm still acts.
+	if err := l.try(ctx, l.look); err != nil {
 		return nil, err
-	} else if err != nil {
+	}
+	if err := l.try(ctx, l.grant); err != nil {
 		return nil, err
 	}
 	if err := l.try(ctx, l.create); err != nil {
@@ -139,7 +145,7 @@ func (l *etcdLock) once(ctx context.Context, endpoint string, request func(conte
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, lockRequest)
+	ctx, cancel := context.WithTimeout(ctx, min(lockRequest, l.renewal))
 	defer cancel()
 	err = request(ctx, conn)
 	if _, ok := errors.AsType[final](err); ok || err == nil {
@@ -243,7 +249,8 @@ func (l *etcdLock) look(ctx context.Context, conn *grpc.ClientConn) error {
 	if err != nil {
 		return err
 	}
-	if len(r.Kvs) > 0 {
+	l.value.ClusterID = r.GetHeader().GetClusterId()
+	if len(r.Kvs) > 0 && !l.takesOver(r.Kvs[0].Value) {
 		return final{l.heldBy(r.Kvs[0].Value)}
 	}
 	return nil

@@ -14,7 +14,7 @@ import (
 // keep renews the lease until ctx ends or the lease is lost.
 func (l *etcdLock) keep(ctx context.Context) {
 	defer close(l.done)
-	for sleep(ctx, lockRenewal) == nil {
+	for sleep(ctx, l.renewal) == nil {
 		if errors.Is(l.try(ctx, l.renew), ErrLockLost) {
 			return
 		}

@@ -74,7 +74,7 @@ func (c *Catalog) leftoverUploads(ctx context.Context, before time.Time) ([]stor
 	all, err := sweeper.Leftovers(ctx, before)
 	return slices.DeleteFunc(all, func(l storage.Leftover) bool {
 		parts := strings.Split(l.Name, "/")
-		ours := len(parts) >= 5 && parts[0] == c.Cluster && parts[2] == snapshotsDir
+		ours := len(parts) >= 4 && parts[0] == c.Cluster && (parts[2] == snapshotsDir || parts[1] == jobsDir)
 		return !ours && !strings.HasPrefix(l.Name, storage.ProbePrefix)
 	}), err
 }

@@ -48,11 +48,13 @@ func names(leftovers []storage.Leftover) []string {
 // was last added to it.
 func TestLeftoversAreSweptADayLater(t *testing.T) {
 	long, short := today.Add(-24*time.Hour-time.Second), today.Add(-24*time.Hour+time.Second)
+	const ofAJob = "prod/jobs/verify/20260101T000000Z.json"
 	const part = "prod/c1-ffffffff/snapshots/20260101T000000Z-r8-0006/db.zst"
 	store := &sweepable{memory: january(), left: []storage.Leftover{
 		{Name: "videos/holiday.mp4", Since: long}, // a bucket may be shared
 		{Name: "test/c1-ffffffff/snapshots/20260101T000000Z-r8-0006/db.zst", Since: long},
 		{Name: part, Since: long},
+		{Name: ofAJob, Since: long},
 	}}
 	given := store.upload(life, "20260130T000000Z-r8-0001", "db.zst", long)
 	store.upload(life, "20260130T000000Z-r8-0001", "reports/20260130T010000Z-rehearsal.json", long)
@@ -66,7 +68,7 @@ func TestLeftoversAreSweptADayLater(t *testing.T) {
 
 	c := &snapshot.Catalog{Store: store, Cluster: "prod"}
 	p := plan(t, c)
-	if got, want := names(p.Leftovers), []string{given, dead, part}; !slices.Equal(got, want) || !store.before.Equal(today.Add(-24*time.Hour)) {
+	if got, want := names(p.Leftovers), []string{given, dead, part, ofAJob}; !slices.Equal(got, want) || !store.before.Equal(today.Add(-24*time.Hour)) {
 		t.Errorf("leftovers %q before %s, want %q", got, store.before, want)
 	}
 	for _, l := range p.Leftovers {
@@ -84,12 +86,12 @@ func TestLeftoversAreSweptADayLater(t *testing.T) {
 	for key, at := range map[string]time.Time{"storage-check/1/bulk": long, "storage-check/2/bulk": short} {
 		store.objects[key], store.modified[key] = []byte("tried out"), at
 	}
-	if got := names(plan(t, c).Leftovers); !slices.Equal(got, []string{"storage-check/1/bulk", part}) {
+	if got := names(plan(t, c).Leftovers); !slices.Equal(got, []string{"storage-check/1/bulk", part, ofAJob}) {
 		t.Errorf("leftovers of checks: %q", got)
 	}
 	delete(store.objects, "storage-check/1/bulk")
 	c.Lineage = alive
-	if got := names(plan(t, c).Leftovers); !slices.Equal(got, []string{others, part}) {
+	if got := names(plan(t, c).Leftovers); !slices.Equal(got, []string{others, part, ofAJob}) {
 		t.Errorf("leftovers of the other life: %q", got)
 	}
 }

@@ -169,7 +169,7 @@ func (c *Catalog) retentionInput(ctx context.Context, b *Backup) (retention.Back
 
 // proof is what the report of the kinds says that counts.
 func (c *Catalog) proof(ctx context.Context, b *Backup, kinds ...string) (retention.Proof, error) {
-	r, err := c.countingReport(ctx, b, kinds...)
+	r, err := c.LatestReport(ctx, b, kinds...)
 	switch {
 	case err != nil || r == nil:
 		return retention.Unproven, err

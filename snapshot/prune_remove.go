@@ -22,13 +22,62 @@ func (p *PrunePlan) Apply(ctx context.Context, d PruneDecision) error {
 	if d.Keep {
 		return fmt.Errorf("remove backup %s: it is to be kept", d.Backup.ID)
 	}
-	if err := p.apply(ctx, d.Backup); err != nil {
-		return fmt.Errorf("remove backup %s: %w", d.Backup.ID, err)
+	return p.remove(ctx, d.Backup, func() error { return nil })
+}
+
+func (p *PrunePlan) remove(ctx context.Context, b *Backup, mayAct func() error) error {
+	if err := p.apply(ctx, b, mayAct); err != nil {
+		return fmt.Errorf("remove backup %s: %w", b.ID, err)
 	}
 	return nil
 }
 
-func (p *PrunePlan) apply(ctx context.Context, b *Backup) error {
+// ApplyOptions say how a plan is carried out. All may be nil.
+type ApplyOptions struct {
+	MayAct func() error                 // asked right before each removal; its error ends it
+	Done   func(name string, err error) // told each
+}
+
+// ApplyAll carries out the whole plan, leftovers included. What has changed
+// meanwhile, or is locked, stays and is told in the end; a store that does not answer
+// ends it.
+func (p *PrunePlan) ApplyAll(ctx context.Context, o ApplyOptions) error {
+	var refused error
+	mayAct := func() error {
+		if o.MayAct != nil {
+			refused = o.MayAct()
+		}
+		return refused
+	}
+	var failed []error
+	done := func(name string, err error) (goOn bool) {
+		if o.Done != nil {
+			o.Done(name, err)
+		}
+		if err != nil {
+			failed = append(failed, err)
+		}
+		return refused == nil && !errors.Is(err, storage.ErrUnavailable) && ctx.Err() == nil
+	}
+	for _, d := range p.Remove() {
+		if !done(d.Backup.ID, p.remove(ctx, d.Backup, mayAct)) {
+			return errors.Join(failed...)
+		}
+	}
+	for _, l := range p.Leftovers {
+		err := mayAct()
+		if err == nil {
+			err = l.Remove(ctx)
+		}
+		if !done(l.Name, err) {
+			break
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// apply asks mayAct when all that takes time is done.
+func (p *PrunePlan) apply(ctx context.Context, b *Backup, mayAct func() error) error {
 	all, err := p.catalog.entries(ctx, path.Join(p.catalog.Cluster, p.Lineage)+"/")
 	if err != nil {
 		return err
@@ -48,6 +97,9 @@ func (p *PrunePlan) apply(ctx context.Context, b *Backup) error {
 		if err := p.catalog.checkKept(ctx, d, there[d.Backup.prefix]); err != nil {
 			return err
 		}
+	}
+	if err := mayAct(); err != nil {
+		return err
 	}
 	if err := p.catalog.Store.Delete(ctx, path.Join(b.prefix, manifestName)); err != nil {
 		return err

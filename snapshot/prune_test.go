@@ -63,15 +63,33 @@ func days(p *snapshot.PrunePlan, kept bool) string {
 
 func carryOut(t testing.TB, p *snapshot.PrunePlan) {
 	t.Helper()
-	for _, d := range p.Remove() {
-		if err := p.Apply(t.Context(), d); err != nil {
-			t.Error(err)
-		}
+	if err := p.ApplyAll(t.Context(), snapshot.ApplyOptions{}); err != nil {
+		t.Error(err)
 	}
-	for _, l := range p.Leftovers {
-		if err := l.Remove(t.Context()); err != nil {
-			t.Error(err)
-		}
+}
+
+// Whoever may not act any more hears of it right before a removal, and removes nothing
+// more.
+func TestAPruneEndsWhenItMayNotAct(t *testing.T) {
+	store := january()
+	c := &snapshot.Catalog{Store: store, Cluster: "prod"}
+	p := plan(t, c)
+	passive, asked := errors.New("another one may be active"), 0
+	var told []string
+	err := p.ApplyAll(t.Context(), snapshot.ApplyOptions{
+		MayAct: func() error {
+			if asked++; asked > 1 {
+				return passive
+			}
+			return nil
+		},
+		Done: func(name string, err error) { told = append(told, fmt.Sprint(name[:8], " ", err == nil)) },
+	})
+	if !errors.Is(err, passive) || asked != 2 || !slices.Equal(told, []string{"20260103 true", "20260102 false"}) {
+		t.Errorf("asked %d times, told %q: %v", asked, told, err)
+	}
+	if left, _ := list(t, c); len(left) != 3 {
+		t.Errorf("%d backups are left", len(left))
 	}
 }
 

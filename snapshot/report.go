@@ -85,15 +85,24 @@ func reportTime(key string) (time.Time, bool) {
 	return t, err == nil
 }
 
-// LatestReport returns the report of a kind that counts, or nil if there is none:
+// Conclude keeps a report beside the backup, and returns what it says. What failed is
+// said in any case; what passed must not be taken for recorded if it is not.
+func (c *Catalog) Conclude(ctx context.Context, b *Backup, r Report) error {
+	err := c.AddReport(ctx, b, r)
+	if failed := r.Checks.Err(); failed != nil {
+		return errors.Join(failed, err)
+	}
+	if err != nil {
+		return fmt.Errorf("passed, but the report could not be kept: %w", err)
+	}
+	return nil
+}
+
+// LatestReport returns the report of the kinds that counts, or nil if there is none:
 // the newest that reached the structure of the db, or failed. One that saw only
 // the stored bytes takes nothing back that was proven before, as they are the
 // same bytes; it counts where there is no other.
-func (c *Catalog) LatestReport(ctx context.Context, b *Backup, kind string) (*Report, error) {
-	return c.countingReport(ctx, b, kind)
-}
-
-func (c *Catalog) countingReport(ctx context.Context, b *Backup, kinds ...string) (*Report, error) {
+func (c *Catalog) LatestReport(ctx context.Context, b *Backup, kinds ...string) (*Report, error) {
 	var newest *Report
 	for _, key := range slices.Backward(b.reports) {
 		if !slices.ContainsFunc(kinds, func(kind string) bool { return strings.HasSuffix(key, "-"+kind+".json") }) {

@@ -30,6 +30,7 @@ type SaveOptions struct {
 	Seal      seal.Options       // how it is stored there
 	SignKey   ed25519.PrivateKey // signs the manifests; nil for none
 	Emergency bool               // mark the backup as one of a lone survivor
+	Lineage   string             // of stores that know nothing of this life of the cluster; "" begins one
 
 	SpoolDir     string        // "" is the temporary directory; not used with File
 	LiveHash     LiveHash      // default LiveAuto

@@ -58,9 +58,9 @@ func (s *save) openTargets(ctx context.Context) error {
 }
 
 // beginLineages gives the stores that know nothing of this life of the cluster
-// the lineage that it has in another one, or a new one for all of them.
+// the lineage that it has in another one, or in the options, or a new one for all of them.
 func (s *save) beginLineages(status *pb.StatusResponse) error {
-	lineage := ""
+	lineage := s.Lineage
 	for _, t := range s.targets {
 		if t.lineage != "" {
 			lineage = t.lineage

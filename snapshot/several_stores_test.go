@@ -201,3 +201,16 @@ func TestABadStreamIsStoredNowhere(t *testing.T) {
 	}
 	s.wantUntouched()
 }
+
+// A store that knows nothing of the cluster gets the life that the caller knows it to
+// be in; one that knows better keeps what it knows.
+func TestTheLifeThatIsKnownFromElsewhere(t *testing.T) {
+	s := newSeveral(t, 1, "stores")
+	s.options.Lineage = "c1-12345678"
+	first := s.mustSave().Stores[0].Backup
+	s.options.Lineage = "c1-87654321"
+	second := s.mustSave().Stores[0].Backup
+	if first.Cluster.Lineage != "c1-12345678" || second.Cluster.Lineage != "c1-12345678" {
+		t.Errorf("%s and %s", first.Cluster.Lineage, second.Cluster.Lineage)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/snapshot/dbfile"
 )
 
@@ -16,6 +17,18 @@ type Verification struct {
 	Checks Checks
 	DB     *dbfile.File
 	Report *dbfile.Report
+}
+
+// Readable is nil if the content of a sound snapshot could be read: that of an
+// encrypted backup cannot without an identity.
+func (v *Verification) Readable() error {
+	if v.Report != nil {
+		return nil
+	}
+	if err := v.Checks.ContentErr(); err != nil {
+		return err
+	}
+	return fail.WithHint(errors.New("the backup is encrypted"), "--identity FILE names a private key that opens it")
 }
 
 // Verify climbs the rungs that need nothing but the plain snapshot of size

@@ -43,14 +43,10 @@ func (c Config) alert(ctx context.Context, endpoint string) error {
 	if err != nil || config.TLS == nil {
 		return nil
 	}
-	host := endpoint
-	if u, err := url.Parse(endpoint); err == nil && u.Host != "" {
-		host = u.Host
-	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	config.TLS.NextProtos = []string{"h2"}
-	conn, err := (&tls.Dialer{NetDialer: &net.Dialer{}, Config: config.TLS}).DialContext(ctx, "tcp", host)
+	conn, err := (&tls.Dialer{NetDialer: &net.Dialer{}, Config: config.TLS}).DialContext(ctx, "tcp", hostOf(endpoint))
 	if err == nil {
 		defer conn.Close()
 		if deadline, ok := ctx.Deadline(); ok {
@@ -62,4 +58,12 @@ func (c Config) alert(ctx context.Context, endpoint string) error {
 		return err
 	}
 	return nil
+}
+
+// hostOf is the host and port of an endpoint, which may be a URL.
+func hostOf(endpoint string) string {
+	if u, err := url.Parse(endpoint); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return endpoint
 }

@@ -87,6 +87,25 @@ func Run(ctx context.Context, snap Snapshot, o Options) (checks snapshot.Checks,
 	return r.checks, r.logs, err
 }
 
+// RunVerified rehearses a snapshot of which v is known, whose plain bytes are in plain.
+// The checks of both come back, those of v first. One that is damaged is not
+// restored; one that cannot be read, for want of an identity, is an error.
+func RunVerified(ctx context.Context, v *snapshot.Verification, plain io.ReaderAt, size int64, o Options) (snapshot.Checks, []string, error) {
+	if o.OnCheck != nil {
+		for _, check := range v.Checks {
+			o.OnCheck(check)
+		}
+	}
+	if v.Checks.ContentErr() != nil {
+		return v.Checks, nil, nil
+	}
+	if err := v.Readable(); err != nil {
+		return nil, nil, err
+	}
+	checks, logs, err := Run(ctx, Snapshot{ReaderAt: plain, Size: size, DB: v.DB, Report: v.Report}, o)
+	return append(v.Checks, checks...), logs, err
+}
+
 // walAllowance is what a member's log takes: a segment of 64 MiB, and the one
 // that etcd makes ahead.
 const walAllowance = 2 * 64 << 20

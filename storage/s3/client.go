@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
@@ -29,17 +31,17 @@ const maxRetryWait = 20 * time.Second
 // anyRegion is what servers take that have no regions: requests are signed for one.
 const anyRegion = "us-east-1"
 
-// newClient takes credentials, and what the settings do not say, from where
-// every AWS tool does: environment, shared files, web identity, instance.
-func newClient(ctx context.Context, s Settings, wait time.Duration) (*s3.Client, error) {
+// newClient takes credentials that were not given, and what the settings do not
+// say, from where every AWS tool does: environment, shared files, web identity,
+// instance.
+func (o Opener) newClient(ctx context.Context, s Settings) (*s3.Client, error) {
 	transport, err := newTransport(s)
 	if err != nil {
 		return nil, err
 	}
-	if wait == 0 {
-		wait = maxRetryWait
-	}
+	wait := cmp.Or(o.retryWait, maxRetryWait)
 	cfg, err := config.LoadDefaultConfig(ctx,
+		config.WithCredentialsProvider(o.credentials()),
 		config.WithRegion(s.Region),
 		config.WithSharedConfigProfile(s.Profile),
 		config.WithHTTPClient(transport),
@@ -64,6 +66,14 @@ func newClient(ctx context.Context, s Settings, wait time.Duration) (*s3.Client,
 		return nil, fail.WithHint(fail.Usagef("the region of bucket %s is not known", s.Bucket), "set region, AWS_REGION, or a region in the profile")
 	}
 	return client, nil
+}
+
+// credentials are those that were given; nil if there are none.
+func (o Opener) credentials() aws.CredentialsProvider {
+	if o.AccessKey == "" {
+		return nil
+	}
+	return credentials.NewStaticCredentialsProvider(o.AccessKey, o.SecretKey, o.SessionToken)
 }
 
 // newTransport stays the SDK's own kind, which alone takes AWS_CA_BUNDLE.

@@ -30,6 +30,10 @@ type Opener struct {
 	Now    func() time.Time
 	Random io.Reader // for the ids of uploads
 
+	// AccessKey and SecretKey are the credentials, with the token of their session if
+	// they have one. "" takes them from where every AWS tool does.
+	AccessKey, SecretKey, SessionToken string
+
 	retryWait time.Duration // the longest; 0 is maxRetryWait
 }
 
@@ -41,7 +45,7 @@ func (o Opener) Open(ctx context.Context, u *url.URL, _ bool) (storage.Store, er
 	if err != nil {
 		return nil, err
 	}
-	client, err := newClient(ctx, settings, o.retryWait)
+	client, err := o.newClient(ctx, settings)
 	if err != nil {
 		return nil, err
 	}

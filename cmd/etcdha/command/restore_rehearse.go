@@ -64,7 +64,7 @@ func rehearse(c *cli.Context) error {
 	if done, jsonErr := asJSON(c, verifyOutput{Snapshot: src.name, Passed: checks.Err() == nil, Checks: checks}); done {
 		return errors.Join(err, jsonErr)
 	}
-	if contentErr(checks) == nil {
+	if checks.ContentErr() == nil {
 		printRehearsed(c, src, recovered)
 	}
 	return err
@@ -90,19 +90,7 @@ func rehearseSource(ctx context.Context, src *source, o rehearsal.Options) (snap
 		return nil, nil, err
 	}
 	defer in.close()
-	if o.OnCheck != nil {
-		for _, check := range in.Checks {
-			o.OnCheck(check)
-		}
-	}
-	if contentErr(in.Checks) != nil {
-		return in.Checks, nil, nil
-	}
-	if err := in.readable(); err != nil {
-		return nil, nil, err
-	}
-	checks, logs, err := rehearsal.Run(ctx, rehearsal.Snapshot{ReaderAt: in.plain, Size: in.size, DB: in.DB, Report: in.Report}, o)
-	return append(in.Checks, checks...), logs, err
+	return rehearsal.RunVerified(ctx, in.Verification, in.plain, in.size, o)
 }
 
 func printRehearsed(c *cli.Context, src *source, took time.Duration) {

@@ -14,7 +14,6 @@ import (
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/snapshot"
 	"github.com/etcdha/etcdha/snapshot/retention"
-	"github.com/etcdha/etcdha/storage"
 )
 
 // keepFlags are the numbers of a policy, and what each is called in it.
@@ -82,7 +81,7 @@ func prune(c *cli.Context) error {
 		printPlan(c.App.Writer, catalog, plan, policy)
 	}
 	if c.Bool("apply") {
-		err = applyPrune(c, catalog, plan)
+		err = applyPrune(c, plan)
 	}
 	if done, jsonErr := asJSON(c, planOutput(plan, c.Bool("apply") && err == nil)); done {
 		return errors.Join(err, jsonErr)
@@ -147,34 +146,18 @@ func printPlan(w io.Writer, catalog *snapshot.Catalog, plan *snapshot.PrunePlan,
 	_ = tab.Flush() // as with all text for people
 }
 
-// applyPrune carries the plan out. What has changed meanwhile, or is locked,
-// stays and is told in the end; a store that does not answer ends it.
-func applyPrune(c *cli.Context, catalog *snapshot.Catalog, plan *snapshot.PrunePlan) error {
-	w := c.App.Writer
-	if people(c) {
-		fmt.Fprintln(w)
+// applyPrune carries the plan out.
+func applyPrune(c *cli.Context, plan *snapshot.PrunePlan) error {
+	if !people(c) {
+		return plan.ApplyAll(c.Context, snapshot.ApplyOptions{})
 	}
-	var failed []error
-	done := func(name string, err error) (stop bool) {
-		if err == nil && people(c) {
+	w := c.App.Writer
+	fmt.Fprintln(w)
+	return plan.ApplyAll(c.Context, snapshot.ApplyOptions{Done: func(name string, err error) {
+		if err == nil {
 			fmt.Fprintf(w, "  %s  %s\n", paint(w, green, "removed"), name)
 		}
-		if err != nil {
-			failed = append(failed, err)
-		}
-		return errors.Is(err, storage.ErrUnavailable) || c.Err() != nil
-	}
-	for _, d := range plan.Remove() {
-		if done(d.Backup.ID, plan.Apply(c.Context, d)) {
-			return errors.Join(failed...)
-		}
-	}
-	for _, l := range plan.Leftovers {
-		if done(l.Name, l.Remove(c.Context)) {
-			break
-		}
-	}
-	return errors.Join(failed...)
+	}})
 }
 
 // planJSON is the plan for programs.

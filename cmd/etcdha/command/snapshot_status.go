@@ -71,7 +71,7 @@ func status(c *cli.Context) error {
 		return err
 	}
 	defer in.close()
-	if err := in.readable(); err != nil {
+	if err := in.Readable(); err != nil {
 		return err
 	}
 	out := newStatusOutput(in.Report)

@@ -82,21 +82,12 @@ func verify(c *cli.Context) error {
 	return nil
 }
 
-// record keeps the report of a backup beside it, and returns what it says. What
-// failed is said in any case; what passed must not be taken for recorded if it
-// is not.
+// record keeps the report of a backup beside it, and returns what it says.
 func (s *source) record(ctx context.Context, kind string, checks snapshot.Checks, version string) error {
 	if s.backup == nil {
 		return checks.Err()
 	}
-	err := s.catalog.AddReport(ctx, s.backup, snapshot.Report{Kind: kind, Time: now(), Checks: checks, Etcdha: version})
-	if failed := checks.Err(); failed != nil {
-		return errors.Join(failed, err)
-	}
-	if err != nil {
-		return fmt.Errorf("passed, but the report could not be kept: %w", err)
-	}
-	return nil
+	return s.catalog.Conclude(ctx, s.backup, snapshot.Report{Kind: kind, Time: now(), Checks: checks, Etcdha: version})
 }
 
 // compareLive asks the live cluster. That it does not answer, or is not the one

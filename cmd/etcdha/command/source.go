@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -123,18 +122,6 @@ type opened struct {
 	close func() error
 }
 
-// readable is nil if the content of a sound snapshot could be read: that of an
-// encrypted backup cannot without an identity.
-func (o *opened) readable() error {
-	if o.Report != nil {
-		return nil
-	}
-	if err := contentErr(o.Checks); err != nil {
-		return err
-	}
-	return fail.WithHint(errors.New("the backup is encrypted"), "--identity FILE names a private key that opens it")
-}
-
 // verify climbs the ladder and keeps the plain snapshot open.
 func (s *source) verify(ctx context.Context, spoolDir string) (*opened, error) {
 	if s.backup != nil {
@@ -157,10 +144,4 @@ func (s *source) verify(ctx context.Context, spoolDir string) (*opened, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return &opened{Verification: v, plain: f, size: fi.Size(), close: f.Close}, nil
-}
-
-// contentErr is nil unless something is wrong with the snapshot itself: a record
-// beside it that is damaged keeps nobody from restoring it.
-func contentErr(checks snapshot.Checks) error {
-	return slices.DeleteFunc(slices.Clone(checks), func(c snapshot.Check) bool { return c.Name == snapshot.RungReports }).Err()
 }
