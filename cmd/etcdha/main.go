@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // schedules have time zones, and an image from scratch has none
 
 	"github.com/etcdha/etcdha/cmd/etcdha/command"
 	"github.com/etcdha/etcdha/internal/fail"

@@ -99,6 +99,8 @@ func newApp(version string) *cli.App {
 			alarmCommand(),
 			etcdctlMoveLeaderCommand(),
 			storageCommand(),
+			daemonCommand(),
+			cronjobCommand(),
 			completionCommand(),
 			versionCommand(),
 		},
@@ -148,8 +150,11 @@ func oneArg(c *cli.Context, name string) (string, error) {
 }
 
 // newLog writes what is not a result to stderr; a terminal needs no time.
-func newLog(c *cli.Context) *slog.Logger {
-	o := &slog.HandlerOptions{}
+func newLog(c *cli.Context) *slog.Logger { return newLogFrom(c, slog.LevelInfo) }
+
+// newLogFrom writes what is of a level or above it.
+func newLogFrom(c *cli.Context, level slog.Level) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
 	if isTerminal(os.Stderr) {
 		o.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
 			if len(groups) == 0 && a.Key == slog.TimeKey {

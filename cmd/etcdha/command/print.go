@@ -44,11 +44,16 @@ var marks = map[snapshot.Verdict]struct{ text, colour string }{
 // printCheck prints one rung or stage as it is done.
 func printCheck(w io.Writer, check snapshot.Check) {
 	mark := marks[check.Verdict]
-	took := ""
-	if check.Seconds >= 0.05 {
-		took = paint(w, faint, fmt.Sprintf("  %.1fs", check.Seconds))
-	}
+	took := elapsed(w, time.Duration(check.Seconds*float64(time.Second)))
 	fmt.Fprintf(w, "  %s  %-15s %s%s\n", paint(w, mark.colour, mark.text), check.Name, check.Detail, took)
+}
+
+// elapsed ends a line with the time that something took, if that was any.
+func elapsed(w io.Writer, took time.Duration) string {
+	if took < time.Second/20 {
+		return ""
+	}
+	return paint(w, faint, fmt.Sprintf("  %.1fs", took.Seconds()))
 }
 
 func printChecks(w io.Writer, checks snapshot.Checks) {
