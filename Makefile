@@ -74,6 +74,14 @@ test-chaos: build tools ## play a hundred random stories of membership changes u
 	$(say) test './e2e, TestChaos'
 	$(Q)CGO_ENABLED=1 go test -race -timeout 60m ./e2e -run '^TestChaos$$' -v -chaos-runs=100 -chaos-seed=$$(date +%s)
 
+# FOR=2h plays for hours; -soak-seed plays the same mishaps again.
+FOR := 5m
+
+.PHONY: soak
+soak: build tools ## let a daemon back up for 5 minutes while everything around it fails
+	$(say) test './e2e, TestSoak for $(FOR)'
+	$(Q)CGO_ENABLED=1 go test -race -timeout 0 ./e2e -run '^TestSoak$$' -v -soak=$(FOR) -soak-seed=$$(date +%s)
+
 .PHONY: bench
 bench: build tools $(S5CMD) ## measure etcdha beside the stock tools
 	$(say) bench './e2e/bench'

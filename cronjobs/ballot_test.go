@@ -42,8 +42,13 @@ const leaseLeft = 15 * time.Second
 
 type voter struct {
 	*ballot
-	node *node
+	node  *node
+	taken func(string)
 }
+
+func (*voter) Trouble() (time.Time, error) { return time.Time{}, nil }
+
+func (v *voter) Taken(tell func(string)) { v.taken = tell }
 
 func (v *voter) Active() string {
 	wanted, _ := v.look()
@@ -54,6 +59,9 @@ func (v *voter) Run(ctx context.Context, lead func(context.Context, election.Ter
 	for ctx.Err() == nil {
 		wanted, changed := v.look()
 		if wanted != v.node.name {
+			if wanted != "" && v.taken != nil {
+				v.taken(wanted)
+			}
 			select {
 			case <-changed:
 			case <-ctx.Done():

@@ -3,6 +3,7 @@ package cronjobs
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ type cluster struct {
 	d      *Daemon
 	file   *config.File
 	config config.Cluster
+	since  time.Time // its configuration is as it is
 	log    *slog.Logger
 
 	accepting context.Context // ends first: no try begins any more
@@ -45,13 +47,15 @@ type cluster struct {
 	troubles  []status.Trouble
 	emergency *status.Emergency
 	jobs      []*job // in the order of the configuration
+	watcher   *watcher
 }
 
 func newCluster(d *Daemon, file *config.File, cc config.Cluster) *cluster {
-	c := &cluster{d: d, file: file, config: cc, log: d.o.Log.With("cluster", cc.Name),
+	c := &cluster{d: d, file: file, config: cc, since: d.o.Now(), log: d.o.Log.With("cluster", cc.Name),
 		done: make(chan struct{}), again: make(chan struct{}, 1), look: make(chan struct{}, 1),
 		alone: make(chan struct{}, 1)}
 	c.accepting, c.refuse = context.WithCancel(context.Background())
+	c.watcher = &watcher{cluster: c}
 	c.working, c.abort = context.WithCancel(context.Background())
 	for _, j := range cc.Jobs {
 		c.jobs = append(c.jobs, newJob(cc.Name, j))
@@ -159,12 +163,13 @@ func (c *cluster) begin() bool {
 	return true
 }
 
-// idle tells whether nothing runs that giving way would break off. A pause between tries
+// idle tells whether nothing runs that giving way would break off, and no record waits for a
+// store, without which another instance would run its slot once more. A pause between tries
 // is idle: another instance may have more luck.
 func (c *cluster) idle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.trying == 0
+	return c.trying == 0 && !slices.ContainsFunc(c.jobs, func(j *job) bool { return len(j.unsaved) > 0 })
 }
 
 // active is who is, "" if that is not known.
@@ -179,15 +184,20 @@ func (c *cluster) active() string {
 }
 
 // inherit takes over what old knew, after it was stopped: what people are shown until
-// it is seen anew, and records that no store has taken yet.
+// it is seen anew, records that no store has taken yet, and an outage that goes on.
 func (c *cluster) inherit(old *cluster) {
 	old.mu.Lock()
 	defer old.mu.Unlock()
 	c.observed, c.troubles = old.observed, old.troubles
 	for _, j := range c.jobs {
 		if before := old.job(j.Name); before != nil {
-			j.last, j.failing, j.unsaved = before.last, before.failing, before.unsaved
+			j.last, j.failing, j.unsaved, j.told = before.last, before.failing, before.unsaved, before.told
 		}
+	}
+	if c.config.Local == old.config.Local {
+		watcher := *old.watcher
+		watcher.cluster = c
+		c.watcher, c.emergency = &watcher, old.emergency
 	}
 }
 

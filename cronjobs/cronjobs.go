@@ -1,8 +1,9 @@
 // Package cronjobs runs jobs for clusters on schedules: each slot of a schedule
 // once, on one of several instances, and never beside itself.
 //
-// What always holds: a job of a cluster runs only while its instance is active for
-// that cluster, and is broken off before another instance can become active; a
+// What always holds: a job of a cluster begins only while its instance is active for
+// that cluster, is told to stop before another instance can become active, and does nothing
+// irrevocable after that, but for the record of what it has done; a
 // slot that has a record is not run again, by whichever instance; a slot that was
 // not run is reported as missed in the record of a later one. What was run before is
 // asked of the records at the begin of each term, so that a restart changes nothing. A

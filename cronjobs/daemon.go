@@ -43,6 +43,10 @@ type Options struct {
 type elector interface {
 	Run(ctx context.Context, lead func(context.Context, election.Term))
 	Active() string
+	// Taken sets whom Run tells who else has the lock.
+	Taken(tell func(who string))
+	// Trouble is why this instance cannot take part, and since when.
+	Trouble() (since time.Time, err error)
 }
 
 // Daemon runs the jobs of all clusters of a configuration.
@@ -101,6 +105,10 @@ func (d *Daemon) electWith(c config.Cluster, w Worker, idle func() bool) elector
 type always struct{ instance string }
 
 func (a always) Active() string { return a.instance }
+
+func (always) Taken(func(string)) {}
+
+func (always) Trouble() (time.Time, error) { return time.Time{}, nil }
 
 func (a always) Run(ctx context.Context, lead func(context.Context, election.Term)) {
 	lead(ctx, election.Term{MayAct: ctx.Err})

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/etcdha/etcdha/cronjobs/status"
+	"github.com/etcdha/etcdha/internal/fail"
 )
 
 // Fleet is what this instance knows. It does not change any more, and what it refers to
@@ -24,12 +25,13 @@ func (d *Daemon) Fleet() status.Fleet {
 
 // status is what is known of the cluster.
 func (c *cluster) status(now time.Time) status.Cluster {
-	active := c.active()
+	active, troubles := c.active(), c.electing()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.observed
-	s.Name, s.Active, s.Here = c.config.Name, active, c.here
-	s.Troubles = slices.Clone(c.troubles)
+	s.Name, s.Active, s.Here, s.Since = c.config.Name, active, c.here, c.since
+	s.Troubles = append(troubles, c.troubles...)
+	s.Troubles = s.Troubles[:min(len(s.Troubles), status.MaxTroubles)]
 	s.Emergency = nil
 	if c.emergency != nil {
 		e := *c.emergency
@@ -42,12 +44,27 @@ func (c *cluster) status(now time.Time) status.Cluster {
 	return s
 }
 
+// electing is what keeps this instance from taking part in the election, as long as it does.
+func (c *cluster) electing() []status.Trouble {
+	c.mu.Lock()
+	e := c.elector
+	c.mu.Unlock()
+	if e == nil {
+		return nil
+	}
+	since, err := e.Trouble()
+	if err == nil {
+		return nil
+	}
+	return []status.Trouble{{Time: since, What: "election", Err: err.Error(), Hint: fail.Hint(err)}}
+}
+
 // status is what is known of the job. c.mu is held.
 func (j *job) status(now time.Time) status.Job {
 	if j.around.ask.IsZero() || !now.Before(j.around.ask) {
 		j.around = slotsAround(j.Job, j.jitter, now)
 	}
-	s := status.Job{Name: j.Name, Schedule: j.Spec, Next: j.around.next, Expected: j.around.expected,
+	s := status.Job{Name: j.Name, Schedule: j.Spec, Slots: j.Schedule, Next: j.around.next, Expected: j.around.expected,
 		Running: j.running, Attempt: j.attempt}
 	if j.running.IsZero() && !j.plan.at.IsZero() {
 		s.Next = j.plan.at

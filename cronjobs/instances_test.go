@@ -10,6 +10,7 @@ import (
 	"github.com/etcdha/etcdha/cronjobs/election"
 	"github.com/etcdha/etcdha/cronjobs/notify"
 	"github.com/etcdha/etcdha/cronjobs/status"
+	"github.com/etcdha/etcdha/internal/fail"
 )
 
 // Two instances take turns: no slot is run twice, none is left out.
@@ -99,12 +100,14 @@ func TestToldOnce(t *testing.T) {
 		w.until("14:10:00")
 		one.stop()
 		two.stop()
-		w.same("told", w.told(), []string{"08:59:00 a failure: c: snapshot failed: refused", "13:00:00 b recovery: c: snapshot succeeds again"})
+		w.same("told", w.told(), []string{"08:59:00 a failure: c: snapshot failed: refused",
+			"11:00:00 b failure: c: snapshot still fails: refused", // each process once, since the event before may be lost
+			"12:00:00 b failure: c: snapshot still fails: refused", "13:00:00 b recovery: c: snapshot succeeds again"})
 		if e := w.events[0]; e.Error != "refused" || e.Job != "snapshot" || e.Cluster != "c" || e.Instance != "a" {
 			t.Errorf("failure: %+v", e)
 		}
 		// b was restarted, and knows the failures from the record of 11:00 on.
-		if e := w.events[1]; e.Kind != notify.Recovery || e.Since.UTC().Format("15:04") != "11:00" {
+		if e := w.events[3]; e.Kind != notify.Recovery || e.Since.UTC().Format("15:04") != "11:00" {
 			t.Errorf("recovery: %+v", e)
 		}
 		if got := w.records(config.Snapshot); len(got) != 7 {
@@ -146,7 +149,8 @@ func TestHealth(t *testing.T) {
 		two.stop()
 		w.same("records", w.records(config.Health), []string{"10T09:00 by a", "10T09:10 by a, other: m1 is down",
 			"10T09:20 by b, other: m1 and m2 are down", "10T09:31 by b"})
-		w.same("told", w.told(), []string{"09:10:00 a failure: c: health failed: m1 is down", "09:31:00 b recovery: c: health succeeds again"})
+		w.same("told", w.told(), []string{"09:10:00 a failure: c: health failed: m1 is down",
+			"09:18:00 b failure: c: health still fails: m1 is down", "09:31:00 b recovery: c: health succeeds again"})
 		if want := 41 - 2; len(w.ran) != want { // 09:16 and 09:17 had nobody
 			t.Errorf("%d runs were counted, want %d", len(w.ran), want)
 		}
@@ -189,7 +193,7 @@ func TestNothingToDo(t *testing.T) {
 	tell(t, "2026-03-10T08:59:00Z", func(w *world) {
 		n := w.node("a", named("c", w.job(config.Prune, "0 * * * *")))
 		early := false
-		n.Daemon.elect = func(config.Cluster, Worker, func() bool) elector { return patientElector{&early} }
+		n.Daemon.elect = func(config.Cluster, Worker, func() bool) elector { return patientElector{early: &early} }
 		n.run()
 		w.until("09:30:00")
 		if !n.of("c").Here {
@@ -202,7 +206,10 @@ func TestNothingToDo(t *testing.T) {
 	})
 }
 
-type patientElector struct{ early *bool }
+type patientElector struct {
+	always
+	early *bool
+}
 
 func (patientElector) Active() string { return "" }
 
@@ -212,7 +219,7 @@ func (p patientElector) Run(ctx context.Context, lead func(context.Context, elec
 	<-ctx.Done()
 }
 
-type unlockedElector struct{}
+type unlockedElector struct{ always }
 
 func (unlockedElector) Active() string { return "" }
 
@@ -252,6 +259,10 @@ func TestMayNotAct(t *testing.T) {
 
 type mayActElector func() error
 
+func (mayActElector) Taken(func(string)) {}
+
+func (mayActElector) Trouble() (time.Time, error) { return time.Time{}, nil }
+
 func (mayActElector) Active() string { return "a" }
 
 func (m mayActElector) Run(ctx context.Context, lead func(context.Context, election.Term)) {
@@ -278,6 +289,53 @@ func TestIdle(t *testing.T) {
 			if got := idle(); got != at.idle {
 				t.Errorf("at %s idle is %t", at.clock, got)
 			}
+		}
+		n.stop()
+	})
+}
+
+// One that goes on failing is told again each day, and each of its records knows the last success.
+func TestToldAgain(t *testing.T) {
+	tell(t, "2026-03-10T08:59:00Z", func(w *world) {
+		w.do = func(_ context.Context, _ string, r Run) (string, error) {
+			if time.Now().UTC().Format(time.DateOnly) != "2026-03-10" {
+				return "", fail.Usagef("refused")
+			}
+			return "done", nil
+		}
+		n := w.start("a", named("c", w.job(config.Verify, "0 */6 * * *")))
+		time.Sleep(64 * time.Hour)
+		n.stop()
+		w.same("told", w.told(), []string{"00:00:00 a failure: c: verify failed: refused",
+			"00:00:00 a failure: c: verify still fails: refused", "00:00:00 a failure: c: verify still fails: refused"})
+		for _, r := range w.kept[2:] {
+			if r.Passed == r.LastSuccess.Equal(w.kept[1].Finished) {
+				t.Errorf("the record of %s: passed=%t, last success %s", r.Slot, r.Passed, r.LastSuccess)
+			}
+		}
+	})
+}
+
+// An instance with a record that no store has taken does not give way: the next one would run
+// the slot once more.
+func TestNotIdleWithARecordThatWaits(t *testing.T) {
+	tell(t, "2026-03-10T08:59:00Z", func(w *world) {
+		down := true
+		w.add = func(status.Record) (bool, error) {
+			if down {
+				return false, errors.New("down")
+			}
+			return true, nil
+		}
+		n := w.start("a", named("c", w.job(config.Verify, "0 * * * *")))
+		w.until("09:00:30")
+		if n.clusters[0].idle() {
+			t.Error("idle while a record waits")
+		}
+		w.change(func() { down = false })
+		w.until("09:05:00")
+		if !n.clusters[0].idle() {
+			t.Error("not idle after it was taken")
 		}
 		n.stop()
 	})

@@ -21,6 +21,7 @@ type job struct {
 	failing time.Time       // since when it fails, as far as is known; zero: it does not
 	unsaved []status.Record // those that no store has taken, oldest first
 	asked   time.Time       // when the records were last asked
+	told    time.Time       // when somebody was told that it fails; of its runs, which are one after the other
 
 	// In a term of this instance:
 	known bool      // the records have said what was last

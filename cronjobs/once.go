@@ -3,6 +3,7 @@ package cronjobs
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/etcdha/etcdha/cronjobs/config"
@@ -13,7 +14,8 @@ import (
 
 // Once runs one job of one cluster now, with all its tries, records it, and returns
 // its error. It takes the lock of the cluster's election only if there is one, and waits for
-// it no longer than the deadline of the job. A run that is broken off, by the end of ctx, which
+// it no longer than the deadline of the job. It waits for another run of its kind, and not for a daemon, which
+// runs the job itself. A run that is broken off, by the end of ctx, which
 // has no grace here, or of the lock, leaves no record.
 //
 // It counts for the last slot of the schedule, or for the moment if that one was run.
@@ -28,22 +30,46 @@ func (d *Daemon) Once(ctx context.Context, cluster string, job config.JobName) (
 	}
 	defer w.Close()
 	e := d.elect(c.config, w, c.idle)
-	ctx, stop := context.WithCancel(ctx)
+	waiting, stop := context.WithCancel(ctx)
 	defer stop()
 	wait := time.AfterFunc(j.Deadline, stop)
 	defer wait.Stop()
 	var record status.Record
-	err = fmt.Errorf("run %s of cluster %s: this instance did not become active within %s", job, cluster, j.Deadline)
-	e.Run(ctx, func(term context.Context, et election.Term) {
+	late := fmt.Errorf("this instance did not become active within %s", j.Deadline)
+	err = late
+	e.Taken(func(who string) {
+		err = fail.WithHint(late, "%s is active for the cluster", who)
+		if !strings.HasSuffix(who, election.OnceSuffix) {
+			err = fail.WithHint(fmt.Errorf("%s is active: the daemon runs %s by itself", who, job), "beside it, %s", beside[job])
+			stop()
+		}
+	})
+	ran := false
+	e.Run(waiting, func(term context.Context, et election.Term) {
 		if wait.Stop() {
 			record, err = c.once(term, w, et, j)
+			ran = true
 		}
 		stop() // one term is enough
 	})
-	if active := e.Active(); err != nil && active != "" && active != d.o.Instance {
-		err = fail.WithHint(err, "%s is active for the cluster", active)
+	switch {
+	case ran:
+		return record, err
+	case ctx.Err() != nil:
+		err = fmt.Errorf("interrupted before it began: %w", ctx.Err())
 	}
-	return record, err
+	return record, fmt.Errorf("run %s of cluster %s: %w", job, cluster, err)
+}
+
+// beside is what does the work of a job while a daemon is active.
+var beside = map[config.JobName]string{
+	config.Snapshot:     "etcdha snapshot save takes one",
+	config.VerifySample: "etcdha snapshot verify latest verifies the newest backup",
+	config.Verify:       "etcdha snapshot verify latest verifies the newest backup",
+	config.Rehearse:     "etcdha restore rehearse latest rehearses the newest backup",
+	config.Prune:        "etcdha snapshot prune does it",
+	config.Defrag:       "etcdha member defrag does it",
+	config.Health:       "etcdha member status looks at the members",
 }
 
 // find returns a cluster of the configuration, of its own, and a job of it.
@@ -73,6 +99,7 @@ func (c *cluster) once(ctx context.Context, w Worker, et election.Term, j *job) 
 	if err != nil && !goesOn(j.Name) {
 		return status.Record{}, fmt.Errorf("learn what of %s was run before: %w", j.Name, err)
 	}
+	j.told = c.d.o.Now() // of a job that went on failing, somebody was told by the run before
 	leave, ok := t.enter(ctx, j.Name)
 	if !ok {
 		return status.Record{}, fmt.Errorf("%w before it began", errBrokenOff)

@@ -3,6 +3,7 @@ package cronjobs
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,8 +64,8 @@ func TestOnceWaitsForItsTurn(t *testing.T) {
 		if err == nil || err.Error() != "run verify of cluster c: this instance did not become active within 10m0s" {
 			t.Errorf("Once: %v", err)
 		}
-		b.give("a")
-		if _, err = n.Once(context.Background(), "c", config.Verify); fail.Hint(err) != "a is active for the cluster" {
+		b.give("a/once")
+		if _, err = n.Once(context.Background(), "c", config.Verify); fail.Hint(err) != "a/once is active for the cluster" {
 			t.Errorf("Once: %v, hint %q", err, fail.Hint(err))
 		}
 		time.AfterFunc(time.Minute, func() { b.give("job") })
@@ -72,6 +73,29 @@ func TestOnceWaitsForItsTurn(t *testing.T) {
 			t.Errorf("Once: %v", err)
 		}
 		w.same("tries", w.tries(config.Verify), []string{"09:21:07 for 09:00 by job"})
+	})
+}
+
+// Beside a daemon it does not wait at all, and says what to do instead. Nor does it say that time is up
+// when somebody has ended it.
+func TestOnceBesideADaemon(t *testing.T) {
+	tell(t, "2026-03-10T09:00:07Z", func(w *world) {
+		b := w.ballot("c")
+		b.give("a")
+		n := w.node("job", named("c", w.job(config.Verify, "0 * * * *")))
+		begin := time.Now()
+		_, err := n.Once(context.Background(), "c", config.Verify)
+		if err == nil || err.Error() != "run verify of cluster c: a is active: the daemon runs verify by itself" ||
+			fail.Hint(err) != "beside it, etcdha snapshot verify latest verifies the newest backup" || time.Since(begin) > 0 {
+			t.Errorf("Once: %v, hint %q, after %s", err, fail.Hint(err), time.Since(begin))
+		}
+		b.give("b/once")
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_, err = n.Once(ctx, "c", config.Verify)
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "interrupted before it began") {
+			t.Errorf("Once: %v", err)
+		}
 	})
 }
 

@@ -22,12 +22,16 @@ const (
 	emergencyPeriod = time.Hour
 	// emergencyDeadline bounds one emergency backup.
 	emergencyDeadline = time.Hour
+	// maxSilence is how long no answer may come before nothing is known any more of what was
+	// in between: several questions, and less than what makes an outage.
+	maxSilence = outageAfter / 2
 )
 
 // outage is what a member's answers come to. An answer that does not come says neither
-// that there is a leader nor that there is none.
+// that there is a leader nor that there is none. After a long silence the counting begins anew.
 type outage struct {
 	member uint64
+	heard  time.Time // when the last answer came
 	since  time.Time // of the first answer in a row without a leader, zero: there is one
 	led    time.Time // of the first answer in a row with a leader, zero: there is none
 	begun  bool      // it has lasted
@@ -42,6 +46,13 @@ func (o *outage) see(m *LocalMember, now time.Time) (began, ended bool) {
 		ended = o.begun
 		*o = outage{member: m.ID}
 	}
+	if now.Sub(o.heard) > maxSilence {
+		o.led = time.Time{}
+		if !o.begun {
+			o.since = time.Time{}
+		}
+	}
+	o.heard = now
 	if m.Leader == 0 {
 		o.led = time.Time{}
 		if o.since.IsZero() {
@@ -76,9 +87,9 @@ type watcher struct {
 
 // watch watches until the time of tries ends.
 func (c *cluster) watch(w Worker) {
-	watcher := &watcher{cluster: c, w: w}
+	c.watcher.w = w
 	for c.accepting.Err() == nil {
-		watcher.tick()
+		c.watcher.tick()
 		c.sleep(c.working, localPeriod)
 	}
 }
@@ -121,6 +132,7 @@ func (w *watcher) begin(m *LocalMember, now time.Time) {
 	w.mu.Unlock()
 	w.log.Error("the member on this host has no leader", "member", m.Name, "since", w.outage.since)
 	w.trouble("emergency", fmt.Errorf("member %s has no leader", m.Name))
+	w.send(notify.Event{Kind: notify.Emergency, Text: fmt.Sprintf("%s: member %s has no leader", w.config.Name, m.Name)})
 }
 
 // end says that the outage is over.

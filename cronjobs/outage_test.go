@@ -71,11 +71,12 @@ func TestOutage(t *testing.T) {
 		n.stop()
 		w.same("backups", w.saved(), []string{"09:01:00", "10:01:00", "11:01:00"})
 		w.same("told", w.told(), []string{
+			"09:01:00 a emergency: c: member m1 has no leader",
 			"09:01:00 a emergency: c: member m1 has no leader; it was backed up as e1",
 			"10:01:00 a emergency: c: member m1 has no leader; it was backed up as e2",
 			"11:01:00 a emergency: c: member m1 has no leader; it was backed up as e3",
 			"11:31:00 a recovery: c: the outage of member m1 is over"})
-		if since := w.events[3].Since.UTC().Format(time.TimeOnly); since != "09:00:00" {
+		if since := w.events[4].Since.UTC().Format(time.TimeOnly); since != "09:00:00" {
 			t.Errorf("recovered from %s on", since)
 		}
 	})
@@ -117,8 +118,8 @@ func TestRestartAmidstAnOutage(t *testing.T) {
 	})
 }
 
-// A member that does not answer says nothing: neither is it without a leader, nor does it
-// interrupt that it is.
+// A member that does not answer says nothing: neither is it without a leader, nor does a moment
+// interrupt that it is. After a long silence it counts anew.
 func TestMemberDoesNotAnswer(t *testing.T) {
 	tell(t, "2026-03-10T08:50:00Z", func(w *world) {
 		w.leaderless("09:00:00", "09:20:00", "10:00:00", "10:00:30")
@@ -133,7 +134,7 @@ func TestMemberDoesNotAnswer(t *testing.T) {
 		n := w.start("a", watched())
 		w.until("10:30:00")
 		n.stop()
-		w.same("backups", w.saved(), []string{"09:05:00"})
+		w.same("backups", w.saved(), []string{"09:06:00"})
 	})
 }
 
@@ -158,6 +159,7 @@ func TestEmergencyBackupFails(t *testing.T) {
 		n.stop()
 		w.same("tries", tries, []string{"09:01:00", "09:01:10", "09:01:30", "09:02:10"})
 		w.same("told", w.told(), []string{
+			"09:01:00 a emergency: c: member m1 has no leader",
 			"09:01:00 a emergency: c: member m1 has no leader, and its backup failed",
 			"09:02:10 a emergency: c: member m1 has no leader; it was backed up as e1"})
 	})
@@ -174,9 +176,28 @@ func TestEndAmidstAnEmergencyBackup(t *testing.T) {
 		n := w.start("a", watched())
 		w.until("09:01:10")
 		n.stop()
-		if clock := time.Now().UTC().Format(time.TimeOnly); clock != "09:01:20" || len(w.events) != 1 {
+		if clock := time.Now().UTC().Format(time.TimeOnly); clock != "09:01:20" || len(w.events) != 2 {
 			t.Errorf("the end was at %s, told %q", clock, w.told())
 		}
+	})
+}
+
+// A configuration that changes amidst an outage changes nothing of it.
+func TestReloadAmidstAnOutage(t *testing.T) {
+	tell(t, "2026-03-10T08:50:00Z", func(w *world) {
+		w.leaderless("09:00:00", "09:40:00")
+		n := w.start("a", watched())
+		w.until("09:20:00")
+		if err := n.configure(func(f *config.File) { f.SpoolDir = "/elsewhere" }); err != nil {
+			t.Fatal(err)
+		}
+		if e := n.of("c").Emergency; e == nil || e.Backup != "e1" || e.Since.UTC().Format(time.TimeOnly) != "09:00:00" {
+			t.Errorf("emergency: %+v", e)
+		}
+		w.until("10:00:00")
+		n.stop()
+		w.same("backups", w.saved(), []string{"09:01:00"})
+		w.same("told", w.told()[2:], []string{"09:41:00 a recovery: c: the outage of member m1 is over"})
 	})
 }
 

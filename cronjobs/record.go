@@ -48,9 +48,24 @@ func kind(err error) string {
 	return kindOther
 }
 
-// final tells whether an error will not change by trying again.
-func final(err error) bool {
-	return errors.Is(err, fail.ErrVerification) || errors.Is(err, fail.ErrUnsafe) || errors.Is(err, fail.ErrUsage)
+// final tells whether an error will not change by trying again. Of several that are joined
+// all have to be: a store that is gone for a while must have its other try. What a
+// snapshot finds unsafe, or damaged on its way, passes: an election takes a second.
+//
+//nolint:errorlint // each error of the tree is looked at by itself
+func final(job config.JobName, err error) bool {
+	for ; err != nil; err = errors.Unwrap(err) {
+		if kind, ok := err.(interface{ Is(error) bool }); ok {
+			passes := job == config.Snapshot
+			if kind.Is(fail.ErrUsage) || !passes && (kind.Is(fail.ErrVerification) || kind.Is(fail.ErrUnsafe)) {
+				return true
+			}
+		}
+		if several, ok := err.(interface{ Unwrap() []error }); ok {
+			return !slices.ContainsFunc(several.Unwrap(), func(err error) bool { return !final(job, err) })
+		}
+	}
+	return false
 }
 
 // lateError is the end of a run at its deadline.
@@ -67,15 +82,21 @@ func (e *lateError) Unwrap() error { return e.err }
 func (c *cluster) ended(ctx context.Context, j *job, w Worker, r status.Record) {
 	c.mu.Lock()
 	before, failing := j.last, j.failing
+	if before != nil && !r.Passed {
+		r.LastSuccess = before.LastSuccess
+		if before.Passed {
+			r.LastSuccess = before.Finished
+		}
+	}
 	j.note(&r)
 	c.mu.Unlock()
-	c.logRun(r)
+	news := r.Job != config.Health || before == nil || before.Passed != r.Passed || before.Error != r.Error
+	c.logRun(r, news)
 	c.d.o.Ran(r)
-	c.tell(before, failing, r)
-	if r.Job == config.Health && before != nil && before.Passed == r.Passed && before.Error == r.Error {
-		return
+	c.tell(j, before, failing, r)
+	if news {
+		c.keep(ctx, j, w, r)
 	}
-	c.keep(ctx, j, w, r)
 }
 
 // keep adds a record, also when the term has just ended: what it says has happened. One that no

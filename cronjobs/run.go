@@ -84,9 +84,9 @@ func (r *run) tries(ctx context.Context, leave func()) (string, error) {
 		case ctx.Err() != nil || r.MayAct() != nil:
 			return "", fmt.Errorf("%w: %w", errBrokenOff, err)
 		case limited.Err() != nil:
-			return "", &lateError{r.job.Deadline, err}
-		case final(err) || !r.hasTime(pause):
-			return "", err
+			return summary, &lateError{r.job.Deadline, err}
+		case final(r.job.Name, err) || !r.hasTime(pause):
+			return summary, err
 		}
 		r.log.Warn("a job will be tried again", "job", r.job.Name, "attempt", r.record.Attempts, "in", pause, "error", err)
 		r.trouble(string(r.job.Name), err)
@@ -100,10 +100,10 @@ func (r *run) tries(ctx context.Context, leave func()) (string, error) {
 			}
 			return "", fmt.Errorf("%w: %w", errBrokenOff, err)
 		case !ok:
-			return "", err // the deadline has passed before it was its turn
+			return summary, err // the deadline has passed before it was its turn
 		case !r.hasTime(0):
 			leave()
-			return "", err
+			return summary, err
 		}
 	}
 }

@@ -30,7 +30,6 @@ type term struct {
 // cluster wait for each other only where they must.
 func (c *cluster) lead(ctx context.Context, w Worker, et election.Term) {
 	t := &term{cluster: c, Term: et, w: w}
-	c.log.Info("this instance is active", "unlocked", t.Unlocked)
 	c.mu.Lock()
 	c.here = true
 	now := c.d.o.Now().Round(0) // slots are of the wall clock
@@ -49,7 +48,6 @@ func (c *cluster) lead(ctx context.Context, w Worker, et election.Term) {
 	c.mu.Lock()
 	c.here = false
 	c.mu.Unlock()
-	c.log.Info("this instance is not active any more")
 }
 
 // allows tells whether a job may run in this term: without a lock only what harms nobody

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	configuration "github.com/etcdha/etcdha/cronjobs/config"
 )
 
 const chart = "../deploy/helm/etcdha"
@@ -73,6 +75,53 @@ func TestChartTakesAMap(t *testing.T) {
 	}
 }
 
+// What Helm reads as YAML 1.1 is a boolean to it: off is false. It means the same in a map, in a file, and
+// to etcdha itself, which reads the ConfigMap.
+func TestChartTakesAJobAway(t *testing.T) {
+	const text = `
+stores: {s3: {url: "s3://backups/etcd"}}
+defaults:
+  stores: [s3]
+  jobs: {snapshot: {schedule: "0 * * * *"}, verify: {schedule: "0 3 * * 0"}}
+clusters:
+- name: production
+  endpoints: ["https://192.0.2.21:2379"]
+- name: staging
+  endpoints: ["https://192.0.2.22:2379"]
+  zones: {m1: "no"}
+  jobs: {verify: {schedule: off}}
+`
+	dir := t.TempDir()
+	file, values := filepath.Join(dir, "etcdha.yaml"), filepath.Join(dir, "values.yaml")
+	write(t, file, text)
+	write(t, values, "config:"+strings.ReplaceAll(text, "\n", "\n  ")+"\n")
+	printed := objectsIn(t, must(t, tool("etcdha"), "cronjob", "manifest", "--config="+file, "--image=registry.example/etcdha:1.2.3", "--namespace=backups"))
+	delete(printed, configMap)
+	for how, arg := range map[string]string{"file": "--set-file=config=" + file, "map": "--values=" + values} {
+		got := objectsIn(t, template(t, arg, "--set=kind=CronJob"))
+		given := got[configMap].(map[string]any)["data"].(map[string]any)["config.yaml"].(string)
+		delete(got, configMap)
+		if !reflect.DeepEqual(got, printed) {
+			t.Errorf("%s: the chart and the command differ:\n%s", how, difference(t, printed, got))
+		}
+		write(t, filepath.Join(dir, "config.yaml"), given)
+		f, err := configuration.Read(filepath.Join(dir, "config.yaml"), configuration.Options{})
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", how, err, given)
+		}
+		if c := f.Clusters[1]; len(f.Clusters[0].Jobs) != 2 || len(c.Jobs) != 1 || c.Zones["m1"] != "no" {
+			t.Errorf("%s: etcdha reads %+v from\n%s", how, c, given)
+		}
+	}
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A ConfigMap that is there already is used, and not made.
 func TestChartUsesAConfigMap(t *testing.T) {
 	file := "--set-file=config=" + configurations + "external.yaml"
@@ -101,6 +150,7 @@ func TestChartRefuses(t *testing.T) {
 		"another kind":         {[]string{"--set=kind=StatefulSet"}, "kind"},
 		"files of the node":    {[]string{"--set-file=config=" + configurations + "stacked.yaml", "--set=kind=Deployment"}, "a Deployment has not /etc/kubernetes/pki/etcd"},
 		"nothing to monitor":   {[]string{"--set-file=config=" + configurations + "fleet.yaml", "--set=serviceMonitor=true"}, "nobody can reach server.listen"},
+		"no token to monitor":  {[]string{"--set-file=config=" + edited(t, "external", "  tokenFile: secrets/etcdha-token/token\n", "  clientCAFile: secrets/etcdha-server/ca.crt\n"), "--set=serviceMonitor=true"}, "no token to ask the daemon with"},
 		"a name too long":      {[]string{"--set-file=config=" + configurations + "fleet.yaml", "--set=name=abcdefghijklmnopqrstuvwxyz"}, "name"},
 		"@every":               {[]string{"--set-file=config=" + edited(t, "fleet", "0 * * * *", "@every 1h"), "--set=kind=CronJob"}, "five fields"},
 		"seconds":              {[]string{"--set-file=config=" + edited(t, "fleet", "0 * * * *", "0 0 * * * *"), "--set=kind=CronJob"}, "five fields"},

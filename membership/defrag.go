@@ -180,20 +180,18 @@ func (d *defrag) check(o *Observation, m *Member) error {
 // one defragments a member, or takes the lead from it: then it is no longer the
 // leader in the next round.
 func (d *defrag) one(ctx context.Context, o *Observation, m *Member) error {
-	if d.options.MayAct != nil {
-		if err := d.options.MayAct(); err != nil {
-			return fmt.Errorf("%s: %w", m.Label(), err)
-		}
-	}
 	if m.ID == o.Leader {
 		if next := o.healthiest(anyone); next != nil {
 			d.led[m.ID] = true
-			return d.moveLeader(ctx, o.step(quorum.MoveLeader, next))
+			return d.moveLeader(ctx, m, o.step(quorum.MoveLeader, next))
 		}
 	}
 	p := DefragProgress{Member: m.Label(), Leader: d.led[m.ID], Before: m.Status.DBSize}
 	if d.lock != nil && d.lock.Held(actTimeout) != nil {
 		return nil // the next round takes it anew, and looks
+	}
+	if err := d.mayAct(m); err != nil {
+		return err
 	}
 	d.options.Progress(p)
 	if err := d.Client.Defragment(ctx, m.Endpoint); err != nil {
@@ -209,10 +207,24 @@ func (d *defrag) one(ctx context.Context, o *Observation, m *Member) error {
 	return nil
 }
 
-func (d *defrag) moveLeader(ctx context.Context, s Step) error {
+func (d *defrag) mayAct(m *Member) error {
+	if d.options.MayAct == nil {
+		return nil
+	}
+	if err := d.options.MayAct(); err != nil {
+		return fmt.Errorf("%s: %w", m.Label(), err)
+	}
+	return nil
+}
+
+// moveLeader asks before each attempt whether it may: attempts take their time.
+func (d *defrag) moveLeader(ctx context.Context, leader *Member, s Step) error {
 	for !d.last.took(s) {
 		p := judge(d.last, s)
 		err := d.permit(p)
+		if err == nil {
+			err = d.mayAct(leader)
+		}
 		if err == nil {
 			err = d.take(ctx, p)
 		}

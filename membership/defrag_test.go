@@ -54,6 +54,37 @@ func TestDefragEndsWhenItMayNotAct(t *testing.T) {
 	}
 }
 
+// The lead is not moved by whoever may not act any more, however long the move takes: it is
+// asked before each attempt.
+func TestTheLeadIsMovedOnlyByWhoMayAct(t *testing.T) {
+	cluster := membershiptest.New(t, "m1 leader\nm2\nm3")
+	refusing := &refusingMoves{Cluster: cluster}
+	passive := errors.New("another one may be active")
+	err := membership.Defrag(t.Context(), membership.DefragOptions{
+		Client: refusing, Observe: lookAt(cluster), Who: "an operator", Progress: func(membership.DefragProgress) {},
+		MayAct: func() error {
+			if refusing.tries > 0 {
+				return passive
+			}
+			return nil
+		},
+	})
+	if !errors.Is(err, passive) || refusing.tries != 1 {
+		t.Errorf("%d tries, error %v", refusing.tries, err)
+	}
+}
+
+// refusingMoves is a cluster in which a change of the leader fails.
+type refusingMoves struct {
+	*membershiptest.Cluster
+	tries int
+}
+
+func (r *refusingMoves) Change(context.Context, string, membership.Step) error {
+	r.tries++
+	return errors.New("etcdserver: request timed out")
+}
+
 func TestDefrag(t *testing.T) {
 	for _, c := range []struct {
 		name, cluster, told string

@@ -19,7 +19,7 @@ import (
 )
 
 // LockKey is the key of the lock of the membership in etcd. Its value is JSON,
-// {"who", "since", "clusterID", "owner"}, as that of every lock.
+// {"who", "since", "clusterID", "owner", "member"}, as that of every lock.
 const LockKey = "etcdha/membership"
 
 const (
@@ -141,15 +141,18 @@ func (l *etcdLock) try(ctx context.Context, request func(context.Context, *grpc.
 }
 
 func (l *etcdLock) once(ctx context.Context, endpoint string, request func(context.Context, *grpc.ClientConn) error) error {
-	conn, err := l.client.conn(endpoint)
+	ctx, cancel := context.WithTimeout(ctx, min(lockRequest, l.renewal))
+	defer cancel()
+	conn, err := l.client.ConnWithin(ctx, endpoint)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(lockRequest, l.renewal))
-	defer cancel()
 	err = request(ctx, conn)
 	if _, ok := errors.AsType[final](err); ok || err == nil {
 		return err
+	}
+	if errors.Is(err, errOtherCluster) {
+		return fmt.Errorf("%s: %w", endpoint, err)
 	}
 	err = l.client.explain(ctx, endpoint, err, lockRole)
 	if errors.Is(err, ErrAlarmed) || fail.Hint(err) == lockRole {
@@ -176,8 +179,24 @@ func (l *etcdLock) grant(ctx context.Context, conn *grpc.ClientConn) error {
 	if err != nil {
 		return err
 	}
-	l.lease, l.value.ClusterID = r.ID, r.GetHeader().GetClusterId()
+	if err := l.same(r.GetHeader()); err != nil {
+		_ = revoke(ctx, conn, r.ID)
+		return err
+	}
+	l.lease = r.ID
 	l.extend(begin, r.TTL)
+	return nil
+}
+
+// errOtherCluster is the answer of a member of another cluster, such as one that was restored
+// behind the same endpoint.
+var errOtherCluster = errors.New("it belongs to another cluster than the one before")
+
+// same is an error unless an answer comes from the cluster in which the lock was looked at.
+func (l *etcdLock) same(h *pb.ResponseHeader) error {
+	if h.GetClusterId() != l.value.ClusterID {
+		return errOtherCluster
+	}
 	return nil
 }
 
@@ -219,6 +238,9 @@ func (l *etcdLock) put(ctx context.Context, conn *grpc.ClientConn) (*mvccpb.KeyV
 		Failure: []*pb.RequestOp{{Request: &pb.RequestOp_RequestRange{
 			RequestRange: &pb.RangeRequest{Key: key}}}},
 	})
+	if err == nil {
+		err = l.same(r.Header)
+	}
 	if err != nil || r.Succeeded {
 		return nil, err
 	}
@@ -242,18 +264,35 @@ func (l *etcdLock) takesOver(value []byte) bool {
 	return v.Owner != "" && v.Owner == l.value.Owner || v.ClusterID != 0 && v.ClusterID != l.value.ClusterID
 }
 
-// look is an error if somebody holds the lock, or if that cannot be seen. A
-// CORRUPT alarm may forbid reading as well.
+// look is an error if somebody holds the lock, or if that cannot be seen. A CORRUPT alarm
+// forbids etcd to revoke leases, so that a key outlives its own. Nobody holds that.
 func (l *etcdLock) look(ctx context.Context, conn *grpc.ClientConn) error {
 	r, err := pb.NewKVClient(conn).Range(ctx, &pb.RangeRequest{Key: []byte(l.key)})
 	if err != nil {
 		return err
 	}
 	l.value.ClusterID = r.GetHeader().GetClusterId()
-	if len(r.Kvs) > 0 && !l.takesOver(r.Kvs[0].Value) {
-		return final{l.heldBy(r.Kvs[0].Value)}
+	if len(r.Kvs) == 0 || l.takesOver(r.Kvs[0].Value) {
+		return nil
 	}
-	return nil
+	over, err := LeaseOver(ctx, conn, r.Kvs[0].Lease)
+	if err != nil || over {
+		return err
+	}
+	return final{l.heldBy(r.Kvs[0].Value)}
+}
+
+// LeaseOver tells whether a lease has run out, although its keys may still be there. No lease, 0,
+// never does.
+func LeaseOver(ctx context.Context, conn *grpc.ClientConn, lease int64) (bool, error) {
+	if lease == 0 {
+		return false, nil
+	}
+	r, err := pb.NewLeaseClient(conn).LeaseTimeToLive(ctx, &pb.LeaseTimeToLiveRequest{ID: lease})
+	if err != nil {
+		return false, err
+	}
+	return r.TTL < 0, nil // whole seconds, rounded towards zero: below that it is certain
 }
 
 func (l *etcdLock) heldBy(value []byte) *LockedError {

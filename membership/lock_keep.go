@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
 
@@ -15,11 +16,15 @@ import (
 func (l *etcdLock) keep(ctx context.Context) {
 	defer close(l.done)
 	for sleep(ctx, l.renewal) == nil {
-		if errors.Is(l.try(ctx, l.renew), ErrLockLost) {
+		err := l.try(ctx, l.renew)
+		if errors.Is(err, ErrLockLost) {
 			return
 		}
-		// Members that have joined meanwhile may be all that is left one day.
-		_ = l.try(ctx, l.learnEndpoints)
+		// Members that have joined meanwhile may be all that is left one day. Where a renewal
+		// has failed, the next one is what there is time for.
+		if err == nil {
+			_ = l.try(ctx, l.learnEndpoints)
+		}
 	}
 }
 
@@ -36,7 +41,8 @@ func (l *etcdLock) renew(ctx context.Context, conn *grpc.ClientConn) error {
 	if err != nil {
 		return err
 	}
-	if r.TTL <= 0 { // the lease is gone
+	// A cluster that was restored from a backup has the lease as well, and not the lock.
+	if r.TTL <= 0 || l.same(r.Header) != nil {
 		l.extend(time.Time{}, 0)
 		return final{ErrLockLost}
 	}
@@ -52,13 +58,27 @@ func (l *etcdLock) learnEndpoints(ctx context.Context, conn *grpc.ClientConn) er
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, m := range r.Members {
-		for _, endpoint := range m.ClientURLs {
-			if !slices.Contains(l.endpoints, endpoint) {
-				l.endpoints = append(l.endpoints, endpoint)
-			}
-		}
+		l.endpoints = LearnEndpoints(l.endpoints, m.ClientURLs)
 	}
 	return nil
+}
+
+// LearnEndpoints returns the known endpoints, followed by those of what a member advertises
+// that are new. A loopback address means another member on each host: it is learned only
+// where known ones are such addresses, too, since all members are on this host then.
+func LearnEndpoints(known, advertised []string) []string {
+	here := slices.ContainsFunc(known, isHere)
+	for _, endpoint := range advertised {
+		if !slices.Contains(known, endpoint) && (here || !isHere(endpoint)) {
+			known = append(known, endpoint)
+		}
+	}
+	return known
+}
+
+func isHere(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	return err == nil && isLoopback(u.Hostname())
 }
 
 // Held implements [Lock]. The wall clock is asked too, since the monotonic one

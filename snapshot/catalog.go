@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -50,6 +51,10 @@ type Catalog struct {
 	// Identities open what is encrypted. Without one, stored bytes can still be
 	// listed, compared with the manifest, and copied.
 	Identities *seal.Identities
+
+	// MayAct is asked right before a manifest is put, by a save or a copy out of this
+	// catalog: its error keeps the backup from being made. It may be nil.
+	MayAct func() error
 
 	// Now tells what is dated in the future; nil: nothing is.
 	Now func() time.Time
@@ -148,13 +153,12 @@ func (c *Catalog) backups(ctx context.Context, all []*entry) ([]*Backup, []Probl
 	}
 	problems, err := c.readManifests(ctx, backups)
 	backups = slices.DeleteFunc(backups, func(b *Backup) bool { return b.Manifest == nil })
-	slices.SortFunc(backups, func(a, b *Backup) int {
-		if d := a.Started.Compare(b.Started); d != 0 {
-			return d
-		}
-		return strings.Compare(a.prefix, b.prefix)
-	})
+	slices.SortFunc(backups, byStart)
 	return backups, problems, err
+}
+
+func byStart(a, b *Backup) int {
+	return cmp.Or(a.Started.Compare(b.Started), strings.Compare(a.prefix, b.prefix))
 }
 
 // Clusters returns the names of the clusters that the store has backups of.

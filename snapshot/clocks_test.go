@@ -140,7 +140,7 @@ func TestARemovalLooksAtWhatStays(t *testing.T) {
 			must(c.AddReport(t.Context(), newest, proven))
 			p := plan(t, c)
 			change(c, newest)
-			if err := p.Apply(t.Context(), p.Remove()[0]); !errors.Is(err, snapshot.ErrChanged) || !strings.HasSuffix(err.Error(), name) {
+			if err := apply(t.Context(), p, p.Remove()[0]); !errors.Is(err, snapshot.ErrChanged) || !strings.HasSuffix(err.Error(), name) {
 				t.Errorf("error %v", err)
 			}
 		})

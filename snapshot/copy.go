@@ -33,7 +33,7 @@ type Copied struct {
 // and holds that it lacks. A record that is damaged is not copied, but keeps no
 // backup from its copy.
 func (c *Catalog) Copy(ctx context.Context, b *Backup, to storage.Store) (Copied, error) {
-	target := &Catalog{Store: to, Cluster: b.Cluster.Name, Lineage: b.Cluster.Lineage, VerifyKeys: c.VerifyKeys}
+	target := &Catalog{Store: to, Cluster: b.Cluster.Name, Lineage: b.Cluster.Lineage, VerifyKeys: c.VerifyKeys, MayAct: c.MayAct}
 	var out Copied
 	again, manifest, err := c.readManifest(ctx, b.prefix)
 	if err == nil {

@@ -224,7 +224,7 @@ func TestPruneThroughEveryFault(t *testing.T) {
 		defer cancel()
 		if p, err := pruner.PlanPrune(ctx, policy, now); err == nil {
 			for _, d := range p.Remove() {
-				_ = p.Apply(ctx, d)
+				_ = apply(ctx, p, d)
 			}
 		}
 		wantWhole(t, store, all, keep...)
@@ -232,7 +232,7 @@ func TestPruneThroughEveryFault(t *testing.T) {
 		// The next prune finishes what this one has begun.
 		p := must1(sound.PlanPrune(t.Context(), policy, now))
 		for _, d := range p.Remove() {
-			must(p.Apply(t.Context(), d))
+			must(apply(t.Context(), p, d))
 		}
 		wantWhole(t, store, all, keep...)
 		if backups, _ := list(t, sound); len(backups) != len(keep) {

@@ -4,8 +4,9 @@ import (
 	"context"
 	"path"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/etcdha/etcdha/storage"
 )
 
 // Listing is a committed backup as the listing of its store tells of it, unread. It
@@ -14,6 +15,7 @@ type Listing struct {
 	ID, Lineage string
 	Records     int    // reports, holds and releases
 	Newest      string // key of the last of them in their order
+	Signed      bool   // a signature is beside the manifest; by whom is not known
 
 	backup Backup
 }
@@ -31,6 +33,7 @@ func (c *Catalog) Index(ctx context.Context) ([]Listing, error) {
 			continue
 		}
 		l := Listing{ID: e.id(), Lineage: e.lineage(), backup: Backup{prefix: e.prefix, reports: e.below(reportsDir), holds: e.below(holdsDir)}}
+		l.Signed = slices.ContainsFunc(e.objects, func(o storage.Object) bool { return path.Base(o.Key) == signatureName })
 		l.Records = len(l.backup.reports) + len(l.backup.holds)
 		for _, key := range slices.Concat(l.backup.reports, l.backup.holds) {
 			l.Newest = max(l.Newest, key)
@@ -59,10 +62,8 @@ func (c *Catalog) Gone(ctx context.Context, b *Backup) (bool, error) {
 func (b *Backup) ReportedAt(kinds ...string) time.Time {
 	var newest time.Time
 	for _, key := range b.reports {
-		for _, kind := range kinds {
-			if at, ok := reportTime(key); ok && strings.HasSuffix(path.Base(key), "-"+kind+".json") && at.After(newest) {
-				newest = at
-			}
+		if at, ok := reportTime(key); ok && ofKind(key, kinds) && at.After(newest) {
+			newest = at
 		}
 	}
 	return newest
@@ -71,6 +72,11 @@ func (b *Backup) ReportedAt(kinds ...string) time.Time {
 // Began is when the backup was begun, to the second, as its id says; ok is false for an
 // id that does not.
 func (l Listing) Began() (t time.Time, ok bool) { return idTime(l.ID) }
+
+func (l Listing) began() time.Time {
+	t, _ := l.Began()
+	return t
+}
 
 // ReportedAt is [Backup.ReportedAt].
 func (l Listing) ReportedAt(kinds ...string) time.Time { return l.backup.ReportedAt(kinds...) }

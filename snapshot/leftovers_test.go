@@ -143,7 +143,7 @@ func TestAnInterruptedRemovalIsFinishedByTheNext(t *testing.T) {
 		}}, Cluster: "prod"}
 		p := must1(c.PlanPrune(t.Context(), lastOne, later(10)))
 		d := p.Remove()[0]
-		err := p.Apply(t.Context(), d)
+		err := apply(t.Context(), p, d)
 		if err == nil {
 			if nth < 7 {
 				t.Errorf("only %d objects were deleted", nth-1)

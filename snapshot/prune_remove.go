@@ -14,17 +14,10 @@ import (
 // ErrChanged says that something is not as it was when the plan was made.
 var ErrChanged = errors.New("changed since the plan was made")
 
-// Apply carries out the decision to remove a backup, after it has looked again:
-// a backup that was held, locked or verified meanwhile is [ErrChanged], and so is
-// one that stays and is gone, or no longer proven. The manifest goes first, so
-// that what is left of an interrupted removal is no backup.
-func (p *PrunePlan) Apply(ctx context.Context, d PruneDecision) error {
-	if d.Keep {
-		return fmt.Errorf("remove backup %s: it is to be kept", d.Backup.ID)
-	}
-	return p.remove(ctx, d.Backup, func() error { return nil })
-}
-
+// remove removes a backup, after it has looked again: one that was held, locked or
+// verified meanwhile is [ErrChanged], and so is it if one that stays is gone, or no
+// longer proven. The manifest goes first, so that what is left of an interrupted
+// removal is no backup.
 func (p *PrunePlan) remove(ctx context.Context, b *Backup, mayAct func() error) error {
 	if err := p.apply(ctx, b, mayAct); err != nil {
 		return fmt.Errorf("remove backup %s: %w", b.ID, err)
@@ -34,7 +27,9 @@ func (p *PrunePlan) remove(ctx context.Context, b *Backup, mayAct func() error) 
 
 // ApplyOptions say how a plan is carried out. All may be nil.
 type ApplyOptions struct {
-	MayAct func() error                 // asked right before each removal; its error ends it
+	// MayAct is asked right before the manifest of each backup goes, and before a leftover
+	// is looked at again, which nobody lists. Its error ends it.
+	MayAct func() error
 	Done   func(name string, err error) // told each
 }
 

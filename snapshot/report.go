@@ -78,6 +78,36 @@ func (c *Catalog) AddReport(ctx context.Context, b *Backup, r Report) error {
 	return fmt.Errorf("record %s of backup %s: %w", r.Kind, b.ID, storage.ErrExist)
 }
 
+// Examined is when the newest report of the kinds was written, zero if nobody knows. Its name
+// says that unless that is in the future: a report behind one of a clock that was wrong
+// has a name in the future as well. Then it is read.
+func (c *Catalog) Examined(ctx context.Context, b *Backup, kinds ...string) (time.Time, error) {
+	at := b.ReportedAt(kinds...)
+	if c.Now == nil || !at.After(c.Now()) {
+		return at, nil
+	}
+	for _, key := range slices.Backward(b.reports) {
+		if !ofKind(key, kinds) {
+			continue
+		}
+		r, err := c.readReport(ctx, b, key)
+		switch {
+		case errors.Is(err, fail.ErrVerification), errors.Is(err, ErrNewerFormat):
+			continue
+		case err != nil:
+			return time.Time{}, err
+		case !r.Time.After(c.Now()):
+			return r.Time, nil
+		}
+		return time.Time{}, nil
+	}
+	return time.Time{}, nil
+}
+
+func ofKind(key string, kinds []string) bool {
+	return slices.ContainsFunc(kinds, func(kind string) bool { return strings.HasSuffix(key, "-"+kind+".json") })
+}
+
 // reportTime is the time in the name of a report.
 func reportTime(key string) (time.Time, bool) {
 	at, _, _ := strings.Cut(path.Base(key), "-")
@@ -105,7 +135,7 @@ func (c *Catalog) Conclude(ctx context.Context, b *Backup, r Report) error {
 func (c *Catalog) LatestReport(ctx context.Context, b *Backup, kinds ...string) (*Report, error) {
 	var newest *Report
 	for _, key := range slices.Backward(b.reports) {
-		if !slices.ContainsFunc(kinds, func(kind string) bool { return strings.HasSuffix(key, "-"+kind+".json") }) {
+		if !ofKind(key, kinds) {
 			continue
 		}
 		r, err := c.readReport(ctx, b, key)

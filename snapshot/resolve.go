@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
 	"github.com/etcdha/etcdha/internal/fail"
+	"github.com/etcdha/etcdha/storage"
 )
 
 // Words that stand for an id.
@@ -199,8 +201,37 @@ func newestOf(all []*Backup, clusterID uint64) *Backup {
 func (c *Catalog) SameLife(ctx context.Context, b *Backup, s *pb.StatusResponse) (bool, error) {
 	everything := *c
 	everything.Lineage = ""
-	all, _, err := everything.List(ctx)
-	return continued(all, s) == b.Cluster.Lineage, err
+	newest, err := everything.newestOrdinary(ctx, s.Header.ClusterId)
+	return err == nil && continued(newest, s) == b.Cluster.Lineage, err
+}
+
+// newestOrdinary returns the newest ordinary backup of a cluster id, and those of its
+// second. Nothing is read of older ones, which are the most; what is damaged is passed over.
+func (c *Catalog) newestOrdinary(ctx context.Context, clusterID uint64) ([]*Backup, error) {
+	all, err := c.Index(ctx)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(all, func(a, b Listing) int { return a.began().Compare(b.began()) })
+	var found []*Backup
+	for _, l := range slices.Backward(all) {
+		if !strings.HasPrefix(l.Lineage, fmt.Sprintf("%x-", clusterID)) {
+			continue
+		}
+		if len(found) > 0 && l.began().Before(found[0].Started.Truncate(time.Second)) {
+			break
+		}
+		b, err := c.Read(ctx, l)
+		switch {
+		case errors.Is(err, fail.ErrVerification), errors.Is(err, ErrNewerFormat), errors.Is(err, storage.ErrNotExist):
+		case err != nil:
+			return nil, err
+		case b.Kind == KindOrdinary:
+			found = append(found, b)
+		}
+	}
+	slices.SortFunc(found, byStart)
+	return found, nil
 }
 
 // carriedOn returns the lineage in this store that a new backup of the cluster

@@ -206,10 +206,15 @@ func (c *Catalog) commit(ctx context.Context, b *Backup, key ed25519.PrivateKey)
 }
 
 // putManifest puts a manifest behind its signature, if it has one, and makes
-// sure that its data is still there.
+// sure that its data is still there. It asks MayAct when all that takes time is done.
 func (c *Catalog) putManifest(ctx context.Context, b *Backup, manifest, signature []byte) error {
 	if signature != nil {
 		if err := c.putSame(ctx, path.Join(b.prefix, signatureName), signature); err != nil {
+			return err
+		}
+	}
+	if c.MayAct != nil {
+		if err := c.MayAct(); err != nil {
 			return err
 		}
 	}

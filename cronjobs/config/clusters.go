@@ -108,8 +108,11 @@ func (r *reader) zonesOf(s *section) map[string]string {
 	all := make(map[string]string)
 	for _, member := range section.order {
 		v := section.text(member)
-		if !v.given() {
+		switch {
+		case !v.given():
 			r.wrong(v, "the zone has no name", "write for example "+member+": a")
+		case v.text == "true" || v.text == "false":
+			r.wrong(v, "the name of the zone has become a boolean", `quote names such as "no", "on" and "off", which are booleans to YAML 1.1`)
 		}
 		all[member] = v.text
 	}
@@ -132,11 +135,24 @@ func (r *reader) storesOf(s *section, stores []Store) []Store {
 			r.wrong(v, "the store "+strconv.Quote(v.raw)+" is there twice", "take one of them out")
 		case at < 0:
 			r.wrong(v, "there is no store "+strconv.Quote(v.raw), fixStore(v.text, stores))
+		case samePlace(stores[at], all) != "":
+			r.wrong(v, "the store "+strconv.Quote(v.raw)+" is at the same place as "+strconv.Quote(samePlace(stores[at], all)),
+				"take one of them out: two names make no second copy")
 		default:
 			all = append(all, stores[at])
 		}
 	}
 	return all
+}
+
+// samePlace is the name of a store that is where s is, "" if none is.
+func samePlace(s Store, others []Store) string {
+	for _, o := range others {
+		if p := s.place(); p != "" && p == o.place() {
+			return o.Name
+		}
+	}
+	return ""
 }
 
 func fixStore(name string, stores []Store) string {

@@ -94,7 +94,10 @@ type Cluster struct {
 	Rehearsal  Rehearsal
 	Sample     float64 // share of the stored bytes that verify-sample reads, 0 to 1; default 1/7
 	Jobs       []Job   // in the order of JobNames; one without a schedule is not there
-	Line       int
+	// Files stands for the contents of the key files: whoever watches them sets it, so that
+	// a cluster whose files have changed has changed.
+	Files string
+	Line  int
 }
 
 // Encryption says how backups are sealed and opened.

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"bytes"
 	"os"
 	"reflect"
 	"regexp"
@@ -70,9 +71,19 @@ func TestExampleHasAllKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A key in use is followed by a colon; one that is commented out, or another way, stands in a
+	// comment, and there as a word of its own.
+	var used, commented []byte
+	for line := range bytes.Lines(data) {
+		code, comment, _ := bytes.Cut(line, []byte("#"))
+		used, commented = append(used, code...), append(commented, comment...)
+		used, commented = append(used, '\n'), append(commented, '\n')
+	}
 	for _, section := range config.Keys() {
 		for _, key := range section[1:] {
-			if !regexp.MustCompile(`(?m)(^|[\s{#(])` + key + `(:| *$|\b)`).Match(data) {
+			inUse := regexp.MustCompile(`(?m)(^|[\s{-])` + key + `:`).Match(used)
+			asComment := regexp.MustCompile(`(?m)(^|or )\s*` + key + `(:| *$)`).Match(commented)
+			if !inUse && !asComment {
 				t.Errorf("it does not have %s of %s", key, section[0])
 			}
 		}

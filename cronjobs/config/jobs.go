@@ -32,12 +32,16 @@ func (r *reader) jobs(s *section) []Job {
 			job.missing("schedule", `"0 * * * *", or off`)
 			continue
 		}
-		if spec := job.text("schedule"); spec.given() && spec.text != "off" {
+		if spec := job.text("schedule"); spec.given() && !off(spec) {
 			all = append(all, r.job(name, job, spec, general))
 		}
 	}
 	return all
 }
+
+// off tells whether a schedule is never. To what reads and writes YAML 1.1, as Helm does, the word is a
+// boolean.
+func off(spec value) bool { return spec.text == "off" || spec.text == "false" }
 
 func (r *reader) job(name JobName, s *section, spec value, zone *time.Location) Job {
 	if s.text("timeZone").given() {

@@ -8,11 +8,10 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
-)
 
-// maxSocketPath is the longest path, in bytes, that the systems have room for in the address
-// of a Unix socket.
-const maxSocketPath = 103
+	"github.com/etcdha/etcdha/internal/fail"
+	socket "github.com/etcdha/etcdha/internal/listen"
+)
 
 func (r *reader) server(s *section) Server {
 	listen := s.text("listen")
@@ -36,15 +35,14 @@ func (r *reader) server(s *section) Server {
 }
 
 func (r *reader) checkSocket(s *section, listen value, path string) {
-	switch {
-	case !filepath.IsAbs(path):
-		r.wrong(listen, "the path of the socket is not absolute", "write three slashes, as in unix:///run/etcdha.sock")
-	case len(path) > maxSocketPath:
-		r.wrong(listen, "the path of the socket is longer than "+strconv.Itoa(maxSocketPath)+" bytes", "use a shorter one, as in unix:///run/etcdha.sock")
+	if !filepath.IsAbs(path) {
+		r.wrong(listen, "the path of the socket is not absolute", "write three slashes, as in unix:///run/etcdha/daemon.sock")
+	} else if err := socket.CheckPath(path); err != nil {
+		r.wrong(listen, "the path of the socket is too long", fail.Hint(err))
 	}
 	for _, key := range []string{"certFile", "keyFile", "clientCAFile"} {
 		if s.text(key).given() {
-			s.wrong(key, "a Unix socket speaks no TLS", "take it out; file modes say who may use the socket")
+			s.wrong(key, "a Unix socket speaks no TLS", "take it out; only the user of the daemon can use the socket")
 		}
 	}
 }
@@ -54,7 +52,7 @@ func (r *reader) checkAddress(s *section, listen value) {
 	number, notNumber := strconv.ParseUint(port, 10, 16)
 	switch {
 	case err != nil:
-		r.wrong(listen, "it is no address", "write HOST:PORT, as in 127.0.0.1:2391, [::1]:2391 or :2391, or unix:///run/etcdha.sock")
+		r.wrong(listen, "it is no address", "write HOST:PORT, as in 127.0.0.1:2391, [::1]:2391 or :2391, or unix:///run/etcdha/daemon.sock")
 	case notNumber != nil || number == 0:
 		r.wrong(listen, "its port is no number from 1 to 65535", "write for example 127.0.0.1:2391")
 	case host != "" && !httpguts.ValidHostHeader(host):

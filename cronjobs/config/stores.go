@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"path/filepath"
 	"strings"
 
 	"github.com/etcdha/etcdha/internal/fail"
@@ -56,6 +57,22 @@ func (r *reader) store(name string, s *section) Store {
 		r.wrong(keyFrom, "the store is a directory, which has no keys", "take it out")
 	}
 	return store
+}
+
+// place is where a store keeps what it has, without how to get there: "" if that is not known.
+func (s Store) place() string {
+	if strings.Contains(s.URL, Placeholder) {
+		return ""
+	}
+	u, err := url.Parse(s.URL)
+	if err != nil || u.Scheme != "s3" {
+		return filepath.Clean(strings.TrimPrefix(s.URL, "file://"))
+	}
+	settings, err := s3.Parse(u)
+	if err != nil {
+		return ""
+	}
+	return strings.Join([]string{"s3", strings.TrimSuffix(settings.Endpoint, "/"), settings.Bucket, settings.Prefix}, " ")
 }
 
 func (r *reader) checkS3(v value) {

@@ -58,14 +58,28 @@ func (e *Elector) alarmed(ctx context.Context, lead func(context.Context, Term))
 			e.failed(ctx, err)
 			return
 		}
-		if a.Active == "" && Acts(a, entry != nil) {
+		if Acts(a, entry != nil) {
+			e.leave("")
 			e.unlocked(ctx, &word{now: e.o.Now, lease: e.o.LeaseDuration, entry: entry, seen: began}, lead)
 			return
+		}
+		if a.Active == "" && a.Alarmed {
+			e.setActive("")
+			e.leave(a.leftTo())
 		}
 		if pause(ctx, e.o.RetryPeriod) != nil || a.Active != "" || !a.Alarmed {
 			return
 		}
 	}
+}
+
+// leave says to whom this instance leaves it to act under an alarm, when that is news.
+func (e *Elector) leave(who string) {
+	e.trouble.forget()
+	if who != "" && who != e.left {
+		e.o.Log.Warn("an alarm allows no lock: backups are left to another instance", "instance", who)
+	}
+	e.left = who
 }
 
 // unlocked is active without a lock, until that can be had or somebody else comes first.
@@ -76,9 +90,11 @@ func (e *Elector) unlocked(ctx context.Context, w *word, lead func(context.Conte
 		return err
 	})
 	switch {
-	case lock != nil:
+	case errors.Is(why, errLocked):
 		e.wary = false // it was us
 		e.serve(ctx, lock, lead)
+	case lock != nil: // the term had ended before
+		e.release(ctx, lock)
 	case errors.Is(why, errReturned):
 		_ = pause(ctx, e.o.RetryPeriod)
 	}
@@ -93,6 +109,10 @@ func (e *Elector) stayFirst(ctx context.Context, w *word) (Lock, error) {
 		}
 		began := e.o.Now()
 		lock, err := e.o.Registry.Lead(ctx)
+		if err == nil && ctx.Err() != nil {
+			e.release(ctx, lock)
+			return nil, ctx.Err()
+		}
 		if err == nil {
 			return lock, errLocked
 		}

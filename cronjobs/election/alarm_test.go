@@ -62,8 +62,8 @@ func TestAnEntryThatIsNotRenewed(t *testing.T) {
 	})
 }
 
-// At the very end of an alarm, one that knows nothing of it may get the lock. Whoever acts
-// without stops when it sees that.
+// At the very end of an alarm, one that knows nothing of it may get the lock. It waits until
+// whoever acts without has seen that.
 func TestTheLockIsTakenByOneThatKnowsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1, 11, 22, 33)
@@ -75,10 +75,13 @@ func TestTheLockIsTakenByOneThatKnowsNothing(t *testing.T) {
 		one.freeze()
 		w.setAlarm(false)
 		w.start(two)
-		time.Sleep(retry)
-		w.expect(two, false)
+		time.Sleep(lease - retry)
+		if name, _ := w.active(); w.lockedBy() != "cp-2" || name != "" {
+			t.Errorf("%q has the lock, and %q is active:\n%s", w.lockedBy(), name, w.diary.String())
+		}
 		one.thaw()
 		time.Sleep(spare)
+		w.expect(two, false)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		for term := range w.terms {
@@ -87,6 +90,62 @@ func TestTheLockIsTakenByOneThatKnowsNothing(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The lock can be had again just as the term without one ends: it is given back, since somebody
+// else may have seen it end.
+func TestALockAtTheEndOfATermWithout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 11)
+		p := &process{host: w.host("cp-1", 11)}
+		late := &lateLock{process: p}
+		w.setAlarm(true)
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		terms := 0
+		election.New(election.Options{
+			Cluster: "production", Self: "cp-1", Registry: late, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		}).Run(ctx, func(ctx context.Context, term election.Term) {
+			terms++
+			if !term.Unlocked {
+				t.Error("it is active under a lock that came too late")
+			}
+			<-ctx.Done()
+		})
+		if terms != 1 || late.released != 1 {
+			t.Errorf("%d terms, and the lock was given back %d times", terms, late.released)
+		}
+	})
+}
+
+// lateLock is a registry under an alarm whose second answer takes longer than a term lasts. Then
+// it is a lock, and there is no other one.
+type lateLock struct {
+	*process
+	asked, released int
+}
+
+func (l *lateLock) Lead(ctx context.Context) (election.Lock, error) {
+	if l.asked++; l.asked != 2 {
+		return nil, election.ErrAlarmed
+	}
+	time.Sleep(lease)
+	return l, nil
+}
+
+func (l *lateLock) Attending(context.Context) (election.Attendance, error) {
+	a := election.Attendance{Voters: []uint64{11}, Self: &l.self, Alarmed: true}
+	if l.asked > 1 {
+		a.Self = nil
+	}
+	return a, nil
+}
+
+func (l *lateLock) Held(time.Duration) error { return nil }
+
+func (l *lateLock) Release(context.Context) error {
+	l.released++
+	return nil
 }
 
 // Nobody attends, and the one beside the lowest voter acts. It stops when somebody does.

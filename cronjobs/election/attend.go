@@ -3,8 +3,11 @@ package election
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
+
+	"github.com/etcdha/etcdha/internal/fail"
 )
 
 // attended is this instance's entry on the list.
@@ -35,11 +38,23 @@ func (a *attended) set(lock Lock, since time.Time) {
 }
 
 // attend keeps this instance on the list until ctx ends. Why that fails is told by what
-// fails with the lock; an alarm, and an entry that was left by the process before this
-// one, pass.
+// fails with the lock. An alarm passes, and so does an entry that was left by the process before
+// this one; one that stays is of somebody else.
 func (e *Elector) attend(ctx context.Context) {
+	var refused time.Time
 	for ctx.Err() == nil {
 		lock, err := e.o.Registry.Attend(ctx)
+		if _, taken := errors.AsType[*TakenError](err); !taken {
+			refused = time.Time{}
+			e.namesakes.over()
+		} else if refused.IsZero() {
+			refused = e.o.Now()
+		}
+		// A new leader of etcd gives each lease its whole time once more.
+		if !refused.IsZero() && e.o.Now().Sub(refused) > 2*e.o.LeaseDuration {
+			e.namesakes.began(fail.WithHint(fmt.Errorf("there is another instance of the name %s", e.o.Self),
+				"give each of them a name of its own, by --instance"))
+		}
 		if err != nil {
 			_ = pause(ctx, e.o.RetryPeriod)
 			continue

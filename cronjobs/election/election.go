@@ -2,7 +2,8 @@
 //
 // What always holds: at most one instance has the lock, and it knows by the monotonic
 // clock how long it still does. One that has not renewed it for the renew deadline
-// ends its term, which leaves the rest of the lease to stop what it does. The lock is
+// ends its term, which leaves the rest of the lease to stop what it does. What needs longer
+// does nothing irrevocable any more, since [Term.MayAct] is an error then. The lock is
 // given back when the work of the term has stopped, and not before.
 //
 // Each cluster elects for itself. So that a fleet spreads over its instances, each
@@ -73,6 +74,10 @@ type Attendance struct {
 // ErrAlarmed says that an alarm forbids every lock.
 var ErrAlarmed = errors.New("an alarm forbids every lock")
 
+// OnceSuffix ends the names of instances that are there for one run only. Nobody gives way
+// to them.
+const OnceSuffix = "/once"
+
 // TakenError says who has the lock.
 type TakenError struct {
 	Who string
@@ -99,7 +104,8 @@ type Options struct {
 const jitterFactor = 1.2
 
 // Check refuses durations that Kubernetes refuses too: the lease has to outlive the renew
-// deadline, that one the retry period and some jitter. A lease is whole seconds in etcd.
+// deadline, that one the retry period and some jitter. Beyond that, the lease has to leave a
+// retry period to stop in, and is whole seconds in etcd.
 // Its errors are of the kind [fail.ErrUsage].
 func Check(lease, renew, retry time.Duration) error {
 	switch {
@@ -109,6 +115,8 @@ func Check(lease, renew, retry time.Duration) error {
 		return fail.Usagef("a lease duration of %s is not whole seconds", lease)
 	case lease <= renew:
 		return fail.Usagef("a lease duration of %s does not outlast the renew deadline of %s", lease, renew)
+	case lease-renew < retry:
+		return fail.Usagef("a lease duration of %s and a renew deadline of %s leave less than the retry period of %s to stop in", lease, renew, retry)
 	case renew <= time.Duration(jitterFactor*float64(retry)):
 		return fail.Usagef("a renew deadline of %s is not more than %g retry periods of %s", renew, jitterFactor, retry)
 	}

@@ -11,16 +11,22 @@ import (
 
 // Elector takes part in the election of one cluster.
 type Elector struct {
-	o        Options
-	trouble  trouble // with the lock; that with attendance is the same, or harmless
-	attended attended
+	o         Options
+	trouble   trouble // with the lock; that with attendance is mostly the same
+	namesakes trouble // with an entry on the list of the own name
+	attended  attended
+	taken     func(who string)
 
 	mu     sync.Mutex
 	active string
 
 	// Of the goroutine of Run:
-	holder string // who had the lock when it was seen last
-	wary   bool   // since then, somebody else may have become active without a lock
+	holder string    // who had the lock when it was seen last
+	seen   time.Time // when that was
+	left   string    // to whom it was left to act under an alarm
+	// wary tells that somebody else may have become active without a lock, unknown to this
+	// instance: under an alarm, and before it has ever seen who has the lock.
+	wary bool
 }
 
 // New returns an elector; see [Check] for what the durations have to be.
@@ -35,7 +41,22 @@ func New(o Options) *Elector {
 		o.RetryPeriod = DefaultRetryPeriod
 	}
 	o.Log = o.Log.With("cluster", o.Cluster)
-	return &Elector{o: o, trouble: trouble{log: o.Log}}
+	return &Elector{o: o, taken: func(string) {}, wary: true,
+		trouble:   trouble{log: o.Log, now: o.Now, level: slog.LevelWarn, what: "the election cannot be taken part in", end: "the election is taken part in again"},
+		namesakes: trouble{log: o.Log, now: o.Now, level: slog.LevelError, what: "another instance has the same name", end: "no other instance has the same name any more"}}
+}
+
+// Taken sets whom Run tells who else has the lock, each time that is seen. It is called
+// before Run.
+func (e *Elector) Taken(tell func(who string)) { e.taken = tell }
+
+// Trouble is why this instance cannot take part, and since when, nil if it can. It has a hint where one
+// is known (internal/fail).
+func (e *Elector) Trouble() (since time.Time, err error) {
+	if since, err = e.namesakes.get(); err != nil {
+		return since, err
+	}
+	return e.trouble.get()
 }
 
 // Term is the time for which an instance is active.
@@ -79,17 +100,19 @@ func (e *Elector) campaigned(ctx context.Context, lock Lock, err error, lead fun
 	case ctx.Err() != nil:
 	case err == nil:
 		e.trouble.over()
+		e.leave("")
 		e.serve(ctx, lock, lead)
 	case isTaken:
 		e.trouble.over()
+		e.leave("")
 		e.wary = false // whoever it is has seen to that
-		e.holder = taken.Who
+		e.holder, e.seen = taken.Who, e.o.Now()
 		e.setActive(taken.Who)
+		e.taken(taken.Who)
 		if err := e.o.Registry.Freed(ctx); err != nil {
 			e.failed(ctx, err)
 		}
 	case errors.Is(err, ErrAlarmed):
-		e.trouble.over()
 		e.alarmed(ctx, lead)
 	default:
 		e.failed(ctx, err)
@@ -99,6 +122,9 @@ func (e *Elector) campaigned(ctx context.Context, lock Lock, err error, lead fun
 func (e *Elector) failed(ctx context.Context, err error) {
 	if ctx.Err() == nil {
 		e.trouble.began(err)
+		if e.o.Now().Sub(e.seen) >= e.o.LeaseDuration {
+			e.setActive("") // the lease of whoever it was may be over
+		}
 		_ = pause(ctx, e.o.RetryPeriod)
 	}
 }
@@ -114,7 +140,8 @@ func (e *Elector) letPreferred(ctx context.Context) {
 	}
 }
 
-// Active is the name of the instance that was active when somebody last looked, "" if that is not known.
+// Active is the name of the instance that is active as far as this one has seen, "" if that is
+// not known, or was seen a lease duration ago.
 func (e *Elector) Active() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -137,25 +164,4 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-t.C:
 		return nil
 	}
-}
-
-// trouble logs when it begins and when it ends, and nothing in between. It is of one
-// goroutine.
-type trouble struct {
-	log *slog.Logger
-	on  bool
-}
-
-func (t *trouble) began(err error) {
-	if !t.on {
-		t.log.Warn("the election cannot be taken part in", "why", err)
-	}
-	t.on = true
-}
-
-func (t *trouble) over() {
-	if t.on {
-		t.log.Info("the election is taken part in again")
-	}
-	t.on = false
 }

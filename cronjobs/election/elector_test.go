@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"github.com/etcdha/etcdha/cronjobs/election"
+	"github.com/etcdha/etcdha/internal/fail"
 )
 
-// settled is when the preferred one of those that run is active, and all attend.
-const settled = 5 * lease
+// settled is when the preferred one of those that run is active, and all attend. It lies between
+// two renewals.
+const settled = 5*lease + retry/2
 
 // ofThree starts three hosts, beside voters, and returns them in the order in which the cluster
 // prefers them.
@@ -187,16 +189,22 @@ func TestWithoutQuorum(t *testing.T) {
 		var log strings.Builder
 		w.log = slog.NewTextHandler(&log, nil)
 		h := w.host("cp-1", 11)
-		w.start(h)
-		time.Sleep(lease)
+		p := w.start(h)
+		time.Sleep(2 * lease)
 		w.expect(h, false)
 		w.setQuorum(false)
 		time.Sleep(time.Hour)
+		if since, err := p.elector.Trouble(); err == nil || err.Error() != "no answer" || time.Since(since) < 50*time.Minute {
+			t.Errorf("trouble: %v since %s", err, since)
+		}
 		if name, _ := w.active(); name != "" {
 			t.Errorf("%s is active", name)
 		}
 		w.setQuorum(true)
 		w.within(lease+4*requestTime, h) // its own lock is what it waits for
+		if _, err := p.elector.Trouble(); err != nil {
+			t.Errorf("trouble: %v", err)
+		}
 		w.finish()
 		var said []string
 		for line := range strings.Lines(log.String()) {
@@ -206,13 +214,78 @@ func TestWithoutQuorum(t *testing.T) {
 		want := []string{
 			`INFO msg="this instance is active" cluster=production unlocked=false`,
 			`INFO msg="this instance is no longer active" cluster=production why="the lock may have been lost"`,
-			`WARN msg="the election cannot be taken part in" cluster=production why="no answer"`,
+			`WARN msg="the election cannot be taken part in" cluster=production why="no answer" hint=""`,
 			`INFO msg="the election is taken part in again" cluster=production`,
 			`INFO msg="this instance is active" cluster=production unlocked=false`,
 			`INFO msg="this instance is no longer active" cluster=production why="context canceled"`,
 		}
 		if got := strings.Join(said, "\n"); got != strings.Join(want, "\n") {
 			t.Errorf("log:\n%s\nwant:\n%s", got, strings.Join(want, "\n"))
+		}
+	})
+}
+
+// Two instances of the same name: both say so, and what to do about it.
+func TestTwoOfTheSameName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 11, 22)
+		one, two := w.start(w.host("cp-1", 11)), w.start(w.host("cp-1", 22))
+		time.Sleep(lease)
+		if _, err := two.elector.Trouble(); err != nil {
+			t.Errorf("an entry that may be of the process before: %v", err)
+		}
+		time.Sleep(3 * lease)
+		_, first := one.elector.Trouble()
+		_, err := two.elector.Trouble()
+		if err == nil {
+			err, first = first, err
+		}
+		if first != nil || err == nil || err.Error() != "there is another instance of the name cp-1" || fail.Hint(err) != "give each of them a name of its own, by --instance" {
+			t.Errorf("trouble: %v, hint %q; of the one that attends: %v", err, fail.Hint(err), first)
+		}
+	})
+}
+
+// Who was active is said no longer than that can be known.
+func TestActiveIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 11, 22, 33)
+		first, second, third := ofThree(w)
+		if name := second.now.elector.Active(); name != first.self.Name {
+			t.Errorf("%q is active, not %s", name, first.self.Name)
+		}
+		second.set("cut", func() { second.cut = true })
+		time.Sleep(2 * lease)
+		if name := second.now.elector.Active(); name != "" {
+			t.Errorf("cut off, it says %q", name)
+		}
+		// Under an alarm, whoever does not act says nothing of one that is dead.
+		w.setAlarm(true)
+		first.kill()
+		time.Sleep(2 * lease)
+		w.expect(third, true)
+		second.set("back", func() { second.cut = false })
+		third.freeze()
+		time.Sleep(2 * retry)
+		if name := second.now.elector.Active(); name == first.self.Name {
+			t.Errorf("%q is active", name)
+		}
+	})
+}
+
+// To whom it is left under an alarm is logged, once.
+func TestLeftToAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 11, 22)
+		var log strings.Builder
+		w.log = slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})
+		w.setAlarm(true)
+		w.start(w.host("cp-2", 22))
+		time.Sleep(time.Hour)
+		w.finish()
+		_, text, _ := strings.Cut(log.String(), "level=")
+		if want := `WARN msg="an alarm allows no lock: backups are left to another instance" cluster=production instance="the instance beside the voter with the lowest id"`; strings.TrimSpace(text) != want {
+			t.Errorf("log:\n%s\nwant:\n%s", log.String(), want)
 		}
 	})
 }

@@ -124,7 +124,10 @@ func (p *process) take(ctx context.Context, name string) (election.Lock, error) 
 			p.w.keys[name] = made
 		}
 	})
-	if err = errors.Join(err, refused); err != nil {
+	if err == nil {
+		err = refused
+	}
+	if err != nil {
 		return nil, err
 	}
 	renewal, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -215,7 +218,7 @@ func (p *process) Lead(ctx context.Context) (election.Lock, error) {
 	case errors.Is(err, election.ErrAlarmed):
 		p.alarmed = true
 	case taken:
-		p.alarmed = false
+		p.alarmed, p.saw = false, true
 	}
 	return l, err
 }

@@ -32,6 +32,7 @@ type process struct {
 	ended   chan struct{}
 	dead    bool // killed
 	alarmed bool // was told that an alarm allows no lock, and of none since
+	saw     bool // was told of a lock, or had one
 }
 
 // start runs an instance on a host.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
+	"strings"
 )
 
 // Prefer returns which of some instances is to be active for a cluster, "" if there are
@@ -41,19 +42,34 @@ func weight(cluster, name string) uint64 {
 // than none. One beside another voter leaves it to the first. One that does not know
 // where it is does nothing.
 func Acts(a Attendance, attends bool) bool {
-	if a.Self == nil {
+	if a.Self == nil || a.Active != "" {
 		return false
 	}
 	if len(a.Instances) > 0 {
-		first := slices.MinFunc(a.Instances, func(x, y Instance) int {
-			return cmp.Or(cmp.Compare(a.place(x), a.place(y)), cmp.Compare(x.Name, y.Name))
-		})
-		return attends && first.Name == a.Self.Name
+		return attends && a.first() == a.Self.Name
 	}
 	if !a.beside(*a.Self) {
 		return true
 	}
 	return a.Self.Member == slices.Min(a.Voters)
+}
+
+// first is the name of the first on the list, which is not empty.
+func (a Attendance) first() string {
+	return slices.MinFunc(a.Instances, func(x, y Instance) int {
+		return cmp.Or(cmp.Compare(a.place(x), a.place(y)), cmp.Compare(x.Name, y.Name))
+	}).Name
+}
+
+// leftTo is who acts in the place of this instance, in words.
+func (a Attendance) leftTo() string {
+	switch {
+	case len(a.Instances) > 0:
+		return a.first()
+	case a.Self == nil:
+		return "others, since the member on this host has not told its id"
+	}
+	return "the instance beside the voter with the lowest id"
 }
 
 // beside tells whether there is a voter on an instance's host.
@@ -67,11 +83,12 @@ func (a Attendance) place(i Instance) uint64 {
 	return math.MaxUint64
 }
 
-// names are those of the list and of this instance, without the one left out.
+// names are those of the list and of this instance, without the one left out, and without
+// those that are there for one run.
 func (a Attendance) names(self, without string) []string {
 	names := []string{self}
 	for _, i := range a.Instances {
-		if i.Name != self && i.Name != without {
+		if i.Name != self && i.Name != without && !strings.HasSuffix(i.Name, OnceSuffix) {
 			names = append(names, i.Name)
 		}
 	}

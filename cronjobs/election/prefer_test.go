@@ -81,6 +81,9 @@ func TestActs(t *testing.T) {
 	if election.Acts(election.Attendance{Voters: []uint64{10}}, false) {
 		t.Error("one that does not know where it is acts")
 	}
+	if election.Acts(election.Attendance{Voters: []uint64{10}, Self: &left, Active: "cp-2"}, false) {
+		t.Error("it acts although somebody has the lock")
+	}
 }
 
 // Whoever is on the list, exactly one of them acts, and nobody else.
@@ -116,7 +119,8 @@ func TestDurationsThatCannotWork(t *testing.T) {
 		why                 string
 	}{
 		{election.DefaultLeaseDuration, election.DefaultRenewDeadline, election.DefaultRetryPeriod, ""},
-		{3 * s, 2500 * time.Millisecond, 2 * s, ""},
+		{5 * s, 3 * s, 2 * s, ""},
+		{3 * s, 2500 * time.Millisecond, 2 * s, "a lease duration of 3s and a renew deadline of 2.5s leave less than the retry period of 2s to stop in"},
 		{10 * s, 10 * s, 2 * s, "a lease duration of 10s does not outlast the renew deadline of 10s"},
 		{15 * s, 2400 * time.Millisecond, 2 * s, "a renew deadline of 2.4s is not more than 1.2 retry periods of 2s"},
 		{15 * s, 10 * s, 0, "a retry period of 0s is none"},

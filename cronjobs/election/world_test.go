@@ -76,13 +76,14 @@ func (w *world) begin(t *term) {
 		}
 	}
 	w.terms[t] = true
-	t.host.alarmed = t.host.alarmed && t.unlocked
+	t.host.alarmed, t.host.saw = t.host.alarmed && t.unlocked, t.host.saw || !t.unlocked
 }
 
 // crossed tells whether one term is without a lock, and the other under a lock that an instance
-// has got at the very end of the alarm, of which it was never told.
+// has got at the very end of the alarm, of which it was never told: it has seen who had the lock, and
+// the alarm came and went before it asked again.
 func (w *world) crossed(without, under *term) bool {
-	return without.unlocked && !under.unlocked && !under.host.alarmed && !w.alarm && time.Since(w.alarmEnd) < retry+2*requestTime
+	return without.unlocked && !under.unlocked && under.host.saw && !under.host.alarmed && !w.alarm && time.Since(w.alarmEnd) < retry+2*requestTime
 }
 
 func (w *world) beside(t *term) bool { return slices.Contains(w.voters, t.host.self.Member) }

@@ -66,8 +66,8 @@ type Manifest struct {
 	objects []object
 }
 
-// Prepare returns the commands that make the Secrets which are referred to. What is in them is
-// read from files beside the configuration.
+// Prepare returns the commands that make the Secrets which are referred to, and as comments of a shell what
+// else has to be known. What is in Secrets is read from files beside the configuration.
 func (m *Manifest) Prepare() []string { return m.prepare }
 
 // Daemon renders a daemon. text is what c was read from. What cannot be run in a pod is a
@@ -85,9 +85,8 @@ func Daemon(c *config.File, text []byte, o Options) (*Manifest, error) {
 		objects = append(objects, r.disruptionBudget())
 	}
 	if o.ServiceMonitor {
-		if r.server.port == 0 {
-			return nil, fail.WithHint(fail.Usagef("nobody can reach server.listen %q from outside of the pod", c.Server.Listen),
-				"for example listen: :2391, with a tokenFile")
+		if err := r.checkMonitor(); err != nil {
+			return nil, err
 		}
 		objects = append(objects, r.service(), r.serviceMonitor())
 	}
@@ -120,7 +119,9 @@ func CronJobs(c *config.File, text []byte, o Options) (*Manifest, error) {
 		return nil, fail.WithHint(fail.Usagef("%s schedules no job that a CronJob could run", c.Path),
 			"for example jobs: {snapshot: {schedule: \"0 * * * *\"}}")
 	}
-	return r.manifest("etcdha as CronJobs", objects), nil
+	m := r.manifest("etcdha as CronJobs", objects)
+	m.prepare = append(m.prepare, r.apart()...)
+	return m, nil
 }
 
 // renderer is what the objects of a manifest have in common.
@@ -183,6 +184,19 @@ func (r *renderer) checkKind() error {
 	}
 	const hint = "a DaemonSet has it, on the nodes of the control plane; or put files at secrets/NAME/KEY beside the configuration: key KEY of the Secret NAME"
 	return fail.WithHint(fail.Usagef("a Deployment has not %s, which is the node's", r.ofHost()), hint)
+}
+
+// checkMonitor refuses a daemon that Prometheus could not ask.
+func (r *renderer) checkMonitor() error {
+	if !r.server.public {
+		return fail.WithHint(fail.Usagef("nobody can reach server.listen %q from outside of the pod", r.config.Server.Listen),
+			"for example listen: :2391, with tokenFile: secrets/NAME/KEY")
+	}
+	if _, _, ok := r.serverSecret(r.config.Server.TokenFile); !ok {
+		return fail.WithHint(fail.Usagef("a ServiceMonitor has no token to ask the daemon with: server.tokenFile %q is no key of a Secret", r.config.Server.TokenFile),
+			"for example tokenFile: secrets/etcdha-token/token, beside the clientCAFile if there is one")
+	}
+	return nil
 }
 
 func (r *renderer) manifest(title string, objects []object) *Manifest {

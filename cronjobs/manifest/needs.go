@@ -211,5 +211,15 @@ func (r *renderer) commands() []string {
 	return list
 }
 
+// apart warns of stores that are directories: each run of a CronJob finds those of the node where
+// its pod is. With a single node of the control plane that is right.
+func (r *renderer) apart() []string {
+	var list []string
+	for _, dir := range r.writable {
+		list = append(list, "# "+dir+" is the directory of each node: with several nodes of the control plane, backups are spread over them, and each run sees, verifies and prunes those of its own; mount a network file system there, or use S3")
+	}
+	return list
+}
+
 // envSecret is the Secret that has the variables.
 func (r *renderer) envSecret() string { return r.o.Name + "-env" }

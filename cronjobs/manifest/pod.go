@@ -14,9 +14,17 @@ import (
 // the node knows.
 const user = 65532
 
-// grace is how long kubelet waits for a pod that ends, in seconds: more than the 30 that the daemon
-// gives to runs, so that it can give back its locks after them.
-const grace = 60
+// grace is how long kubelet waits for a pod that ends, in seconds: what a daemon takes at most, and a margin for
+// the members of a rehearsal that have to end. TimeoutStopSec of the service of systemd is the same.
+const (
+	graceOfRuns   = 30 // --grace
+	records       = 10 // of runs that were broken off, in slow stores
+	release       = 5  // of the locks of elections
+	notifications = 5  // that still wait
+	margin        = 10
+
+	grace = graceOfRuns + records + release + notifications + margin
+)
 
 // labels are those of all objects. component is "" for what everything shares.
 func (r *renderer) labels(component string) object {
@@ -52,7 +60,7 @@ func (r *renderer) pod(pinned bool, container object) object {
 		{"automountServiceAccountToken", false},
 		{"enableServiceLinks", false},
 		{"priorityClassName", because{"A cluster that is full needs its backups no less.", "system-cluster-critical"}},
-		{"terminationGracePeriodSeconds", because{"Runs get 30 s to come to their end, and then locks are given back.", grace}},
+		{"terminationGracePeriodSeconds", because{"Runs get 30 s to come to their end; then records are written, locks given back, and webhooks told.", grace}},
 	}
 	if r.hostNetwork {
 		p = append(p,

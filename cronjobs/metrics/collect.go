@@ -23,21 +23,22 @@ func (s *scrape) cluster(c *status.Cluster) {
 		s.store(c, &c.Stores[i])
 	}
 	for i := range c.Jobs {
-		s.job(c.Name, &c.Jobs[i])
+		s.job(c, &c.Jobs[i])
 	}
 }
 
 // members shows what was seen of them. What was seen before they went out of sight would
-// look like health.
+// look like health; so would what was seen long ago by an instance that looks no more.
 func (s *scrape) members(c *status.Cluster) {
-	if c.Observed.IsZero() && c.Err == "" {
-		return
-	}
-	s.put(clusterUp, bit(c.Err == ""), c.Name)
 	s.at(clusterSeen, c.Observed, c.Name)
 	if c.Err != "" {
+		s.put(clusterUp, 0, c.Name)
 		return
 	}
+	if !c.InSight(s.now) {
+		return
+	}
+	s.put(clusterUp, 1, c.Name)
 	s.put(clusterQuorum, bit(c.Quorum), c.Name)
 	s.put(clusterMargin, float64(c.Margin), c.Name)
 	shown := make(map[string]bool)
@@ -90,27 +91,21 @@ func (s *scrape) certificates(c *status.Cluster) {
 	}
 }
 
-func (s *scrape) job(cluster string, j *status.Job) {
-	name := string(j.Name)
+func (s *scrape) job(c *status.Cluster, j *status.Job) {
+	cluster, name := c.Name, string(j.Name)
 	s.at(jobNext, j.Next, cluster, name)
 	s.put(jobRunning, bit(!j.Running.IsZero()), cluster, name)
 	s.at(jobExpected, j.Expected, cluster, name)
 	if j.Name != config.Health {
-		s.put(jobOverdue, bit(s.overdue(j)), cluster, name)
+		s.put(jobOverdue, bit(c.Overdue(j)), cluster, name)
 	}
 	if r := j.Last; r != nil {
 		s.at(jobLastAt, r.Finished, cluster, name)
 		s.since(jobLastAge, r.Finished, cluster, name)
 		s.put(jobPassed, bit(r.Passed), cluster, name)
+		if !r.Passed {
+			s.at(jobFailedAt, r.Finished, cluster, name, kind(r))
+		}
 		s.put(jobDuration, r.Finished.Sub(r.Started).Seconds(), cluster, name)
 	}
-}
-
-// overdue tells whether a job did not run when it should have. One without any record
-// begins with the first slot that this configuration sees.
-func (s *scrape) overdue(j *status.Job) bool {
-	if j.Last == nil {
-		return j.Expected.After(s.loaded)
-	}
-	return j.Last.Slot.Before(j.Expected)
 }

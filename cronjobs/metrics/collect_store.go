@@ -6,22 +6,21 @@ import (
 )
 
 func (s *scrape) store(c *status.Cluster, st *status.Store) {
-	if st.Read.IsZero() && st.Err == "" {
-		return
-	}
-	s.put(storeUp, bit(st.Err == ""), c.Name, st.Name)
 	s.at(storeRead, st.Read, c.Name, st.Name)
-	if st.Read.IsZero() {
+	if st.Err != "" || st.InSight(s.now) { // else nobody has looked for long, and it is not known
+		s.put(storeUp, bit(st.Err == ""), c.Name, st.Name)
+	}
+	known := !st.Read.IsZero()
+	if late := c.BackupOverdue(st, s.now); c.Job(config.Snapshot) != nil && (known || late) {
+		s.put(backupOverdue, bit(late), c.Name, st.Name)
+	}
+	if !known {
 		return
 	}
 	s.newest(backupAt, backupAge, c, st, status.Listed)
 	s.newest(verifiedAt, verifiedAge, c, st, status.Verified)
 	s.newest(rehearsedAt, rehearsedAge, c, st, status.Rehearsed)
-	newest := st.Latest(status.Listed)
-	if j := c.Job(config.Snapshot); j != nil {
-		s.put(backupOverdue, bit(newest == nil || newest.Started.Before(j.Expected)), c.Name, st.Name)
-	}
-	if newest != nil {
+	if newest := st.Latest(status.Listed); newest != nil {
 		s.put(backupDB, float64(newest.DBSize), c.Name, st.Name)
 		s.put(backupStored, float64(newest.StoredSize), c.Name, st.Name)
 		s.put(backupRevision, float64(newest.Revision), c.Name, st.Name)

@@ -26,8 +26,13 @@ type notified struct {
 	sent, failed int
 }
 
-// kinds are those that a record can have; whatever else one says is other.
-var kinds = []string{"usage", "verification", "unsafe", "store", "interrupted", "deadline"}
+// kind is that of a failed run. Labels have no values that this package does not know.
+func kind(r *status.Record) string {
+	if slices.Contains(status.Kinds, r.Kind) {
+		return r.Kind
+	}
+	return status.Kinds[len(status.Kinds)-1]
+}
 
 // Ran counts a run.
 func (m *Metrics) Ran(r status.Record) {
@@ -41,11 +46,7 @@ func (m *Metrics) Ran(r status.Record) {
 		return
 	}
 	c.failed++
-	kind := r.Kind
-	if !slices.Contains(kinds, kind) {
-		kind = "other"
-	}
-	c.kinds[kind]++
+	c.kinds[kind(&r)]++
 }
 
 func (m *Metrics) count(j ofJob) *runs {
@@ -57,10 +58,17 @@ func (m *Metrics) count(j ofJob) *runs {
 	return c
 }
 
-// learn keeps when the job was last successful, which the record of a later failure does not say.
+// learn keeps when the job was last successful, which the record of a later failure need not know.
 func (c *runs) learn(r *status.Record) {
-	if r != nil && r.Passed && r.Finished.After(c.success) {
-		c.success = r.Finished
+	if r == nil {
+		return
+	}
+	at := r.LastSuccess
+	if r.Passed {
+		at = r.Finished
+	}
+	if at.After(c.success) {
+		c.success = at
 	}
 }
 

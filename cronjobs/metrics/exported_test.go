@@ -48,6 +48,7 @@ func everything(t *testing.T) *world {
 	failed := record("a", config.Snapshot, noon)
 	failed.Passed = false
 	w.Ran(*failed)
+	w.of().Jobs[1].Last = failed
 	text := w.scraped()
 	for _, f := range families {
 		if !strings.Contains(text, "\n"+f.name+"{") && !strings.Contains(text, "\n"+f.name+" ") {

@@ -71,7 +71,7 @@ func (f *family) typeName() string {
 // healthy is a cluster of three members with backups in two stores.
 func healthy(name string) status.Cluster {
 	return status.Cluster{
-		Name: name, Active: "cp-1", Here: true, Observed: ago(30 * time.Second), ID: "cdf818194e3a8c32", Quorum: true, Margin: 1,
+		Name: name, Since: ago(2 * time.Hour), Active: "cp-1", Here: true, Observed: ago(30 * time.Second), ID: "cdf818194e3a8c32", Quorum: true, Margin: 1,
 		Members: []status.Member{
 			{ID: "113fa8dca51b8a12", Name: "m1", Leader: true, Healthy: true, DBSize: 3e9, DBInUse: 1e9, Quota: 8e9},
 			{ID: "143fa8e1a51b8a1b", Name: "m2", Healthy: true, Lag: 7, DBSize: 2e9, DBInUse: 1e9, Quota: 8e9},

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/etcdha/etcdha/cronjobs/config"
 	"github.com/etcdha/etcdha/cronjobs/status"
 )
 
@@ -44,6 +45,20 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 }
 
+// Use says which webhooks there are, those of a new configuration. What was counted of others is
+// forgotten.
+func (m *Metrics) Use(hooks []config.Webhook) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old := m.webhooks
+	m.webhooks = make(map[string]*notified)
+	for _, h := range hooks {
+		if m.webhooks[h.Name] = old[h.Name]; old[h.Name] == nil {
+			m.webhooks[h.Name] = &notified{} // from zero on, so that the first one is an increase
+		}
+	}
+}
+
 // Describe implements [prometheus.Collector].
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, f := range families {
@@ -54,7 +69,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements [prometheus.Collector].
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	f := m.fleet()
-	s := &scrape{ch: ch, now: f.Now, loaded: f.Config.Loaded}
+	s := &scrape{ch: ch, now: f.Now}
 	s.put(buildInfo, 1, f.Version, runtime.Version())
 	s.put(configLoaded, bit(f.Config.Err == ""))
 	s.at(configLoadedAt, f.Config.Loaded)

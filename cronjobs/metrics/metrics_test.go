@@ -63,7 +63,10 @@ func TestAStoreWithoutBackups(t *testing.T) {
 		w.want("backup_last_"+name+"_timestamp_seconds", `{cluster="a",store="new"} 0`)
 		w.want("backup_last_" + name + "_age_seconds")
 	}
-	w.want("backup_overdue", `{cluster="a",store="new"} 1`)
+	// A restart does not end an alert: what could never be read is believed to be empty.
+	w.want("backup_overdue", `{cluster="a",store="down"} 1`, `{cluster="a",store="new"} 1`, `{cluster="a",store="unknown"} 1`)
+	w.of().Since = ago(4 * time.Minute) // it takes its time to read them, and to make the first backup
+	w.want("backup_overdue", `{cluster="a",store="new"} 0`)
 	w.want("backup_revision")
 	w.want("store_backups", `{cluster="a",kind="emergency",store="new"} 0`, `{cluster="a",kind="ordinary",store="new"} 0`)
 
@@ -113,6 +116,23 @@ func TestMembersInTrouble(t *testing.T) {
 	w.want("emergency_saved", `{cluster="a"} 1`)
 }
 
+// An instance that looks no more has nothing to say: what it saw would be a member in perfect health.
+func TestWhatWasSeenLongAgo(t *testing.T) {
+	w := newWorld(t, healthy("a"))
+	w.of().Observed, w.of().Stores[0].Read = ago(status.Stale), ago(status.Stale)
+	w.want("cluster_has_quorum", `{cluster="a"} 1`)
+	w.want("store_up", `{cluster="a",store="local"} 1`, `{cluster="a",store="s3"} 1`)
+	w.of().Observed, w.of().Stores[0].Read = ago(status.Stale+time.Second), ago(status.Stale+time.Second)
+	for _, gone := range []string{"cluster_up", "cluster_has_quorum", "cluster_quorum_margin", "member_healthy", "member_db_size_bytes", "cluster_alarm"} {
+		w.want(gone)
+	}
+	w.want("store_up", `{cluster="a",store="local"} 1`)
+	w.want("store_last_read_timestamp_seconds", `{cluster="a",store="local"} 1.77236634e+09`, `{cluster="a",store="s3"} 1.772366099e+09`)
+	w.want("cluster_last_observation_timestamp_seconds", `{cluster="a"} 1.772366099e+09`)
+	w.of().Err = "no member answers" // which is news, whenever they were seen last
+	w.want("cluster_up", `{cluster="a"} 0`)
+}
+
 // Names come from outside: none of them may cost the rest of the metrics.
 func TestNamesThatAreNoHelp(t *testing.T) {
 	w := newWorld(t, healthy("a"))
@@ -157,8 +177,8 @@ func TestAJobThatIsOverdue(t *testing.T) {
 	snapshot, rehearse := &w.of().Jobs[0], &w.of().Jobs[1]
 	snapshot.Last.Slot = snapshot.Expected.Add(-time.Second)
 	w.want("job_overdue", `{cluster="a",job_name="rehearse"} 0`, `{cluster="a",job_name="snapshot"} 1`)
-	// Without any record it has to run since the configuration knows it, not before.
-	rehearse.Expected = w.fleet.Config.Loaded.Add(time.Second)
+	// Without any record it has to run since the cluster is known, however often the file was read since.
+	rehearse.Expected = w.of().Since.Add(time.Second)
 	w.want("job_overdue", `{cluster="a",job_name="rehearse"} 1`, `{cluster="a",job_name="snapshot"} 1`)
 }
 
@@ -188,12 +208,30 @@ func TestRunsAreCounted(t *testing.T) {
 	w.want("job_last_success_age_seconds", `{cluster="a",job_name="health"} 359820`, `{cluster="a",job_name="snapshot"} 1620`)
 }
 
+// A failure that was not known before shows since when it is known: whoever runs the jobs now has not seen
+// the success before it.
+func TestALastSuccessThatARecordKnows(t *testing.T) {
+	w := newWorld(t, healthy("a"))
+	r := w.of().Jobs[0].Last
+	r.Passed, r.Kind, r.LastSuccess = false, "verification", ago(5*time.Hour)
+	w.want("job_last_success_age_seconds", `{cluster="a",job_name="health"} 359820`, `{cluster="a",job_name="snapshot"} 18000`)
+	w.want("job_last_failure_timestamp_seconds", `{cluster="a",job_name="snapshot",kind="verification"} 1.77236298e+09`)
+	r.Kind = "something with 1234 in it"
+	w.want("job_last_failure_timestamp_seconds", `{cluster="a",job_name="snapshot",kind="other"} 1.77236298e+09`)
+}
+
 func TestWebhooksAreCounted(t *testing.T) {
 	w := newWorld(t)
 	w.want("notifications_total")
+	w.Use([]config.Webhook{{Name: "on-call"}, {Name: "chat"}}) // from zero on, so that the first failure is an increase
+	w.want("notifications_total", `{result="failed",webhook="chat"} 0`, `{result="failed",webhook="on-call"} 0`,
+		`{result="sent",webhook="chat"} 0`, `{result="sent",webhook="on-call"} 0`)
+	w.Use([]config.Webhook{{Name: "on-call"}})
 	w.Notified("on-call", nil)
 	w.Notified("on-call", errors.New("it answered 500"))
 	w.Notified("on-call", nil)
+	w.want("notifications_total", `{result="failed",webhook="on-call"} 1`, `{result="sent",webhook="on-call"} 2`)
+	w.Use([]config.Webhook{{Name: "on-call"}})
 	w.want("notifications_total", `{result="failed",webhook="on-call"} 1`, `{result="sent",webhook="on-call"} 2`)
 }
 

@@ -140,8 +140,12 @@ func (h *hook) deliver(soft, hard context.Context, w waiting) error {
 		if last || !errors.As(err, &again) {
 			return err
 		}
+		age := h.o.Now().Sub(w.told)
+		if again.after > maxAge-age { // it would not be news any more: what is overloaded may be well before
+			again.after = maxPause
+		}
 		wait := max(pause, again.after)
-		if age := h.o.Now().Add(wait).Sub(w.told); age > maxAge {
+		if age+wait > maxAge {
 			return err
 		}
 		h.o.Log.Warn("a webhook could not be told yet", "webhook", h.name, "event", w.Kind, "again", wait, "error", err)

@@ -23,7 +23,7 @@ type Kind string
 const (
 	Failure   Kind = "failure"   // a job has failed that did not fail before
 	Recovery  Kind = "recovery"  // it succeeds again
-	Emergency Kind = "emergency" // a member has no leader, and what it has was backed up
+	Emergency Kind = "emergency" // a member has no leader: told then, and of each emergency backup
 )
 
 // Event is what a webhook gets, as JSON.

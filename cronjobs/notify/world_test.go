@@ -78,8 +78,11 @@ func code(status int, header ...string) http.HandlerFunc {
 	}
 }
 
-// hang answers only when the client has gone away.
-func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+// hang never answers, and ends when the client has gone away.
+func hang(_ http.ResponseWriter, r *http.Request) {
+	<-r.Context().Done()
+	panic(http.ErrAbortHandler) // else there would be an answer, which a client in a hurry can still see
+}
 
 // reset breaks the connection.
 func reset(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }

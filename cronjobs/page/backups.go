@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/etcdha/etcdha/cronjobs/config"
 	"github.com/etcdha/etcdha/cronjobs/status"
 )
 
@@ -71,7 +72,7 @@ func showBackups(c *status.Cluster, now time.Time, asked string) backups {
 	emergency := lane{Name: "Emergency", Summary: "what members without a leader had"}
 	for i := range c.Stores {
 		s := &c.Stores[i]
-		p.Lanes = append(p.Lanes, storeLane(s, a))
+		p.Lanes = append(p.Lanes, storeLane(s, c.Job(config.Snapshot), a))
 		for _, b := range s.Backups {
 			if b.Emergency && a.has(b.Started) {
 				emergency.Marks = append(emergency.Marks, mark{a.x(b.Started), "emergency", title(b) + ", in " + s.Name})
@@ -85,7 +86,7 @@ func showBackups(c *status.Cluster, now time.Time, asked string) backups {
 	return p
 }
 
-func storeLane(s *status.Store, a axis) lane {
+func storeLane(s *status.Store, snapshots *status.Job, a axis) lane {
 	l := lane{Name: s.Name, URL: s.URL, Err: s.Err, Hint: s.Hint}
 	var stored int64
 	var restorable []time.Time
@@ -114,14 +115,15 @@ func storeLane(s *status.Store, a axis) lane {
 	if len(restorable) > 0 {
 		l.Summary += ", the newest " + status.Relative(restorable[len(restorable)-1], a.to)
 	}
-	l.Holes = holes(restorable, a)
+	l.Holes = holes(restorable, snapshots, a)
 	return l
 }
 
 // holes finds gaps that are much wider than those before them. Since pruning thins out what is
 // old, gaps only become narrower towards now, and a wider one is a time in which backups were
-// not taken. The time since the newest backup is such a gap, too.
-func holes(taken []time.Time, a axis) []hole {
+// not taken. The time since the newest backup is such a gap, too. A schedule that rests at night
+// or over a weekend makes wide gaps, which are none.
+func holes(taken []time.Time, snapshots *status.Job, a axis) []hole {
 	const (
 		wide  = 2 // one slot that failed leaves a gap of two
 		above = 0.8
@@ -136,7 +138,7 @@ func holes(taken []time.Time, a axis) []hole {
 		}
 		slices.Sort(before)
 		gap := ends[i+1].Sub(ends[i])
-		if float64(gap) < (wide-1+above)*float64(before[look/2]) || !ends[i+1].After(a.from) {
+		if float64(gap) < (wide-1+above)*float64(before[look/2]) || !ends[i+1].After(a.from) || rests(snapshots, ends[i], ends[i+1]) {
 			continue
 		}
 		from := ends[i]
@@ -150,6 +152,11 @@ func holes(taken []time.Time, a axis) []hole {
 		found = append(found, hole{X: a.x(from), Width: a.x(ends[i+1]) - a.x(from), Title: words})
 	}
 	return found
+}
+
+// rests tells whether a schedule has no slot between two backups but the one of the second.
+func rests(job *status.Job, from, to time.Time) bool {
+	return job != nil && job.Slots != nil && job.Slots.Between(from, to, 2) < 2
 }
 
 // title says of a backup what a mark cannot.

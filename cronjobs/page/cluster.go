@@ -47,7 +47,7 @@ type member struct {
 type rehearsal struct {
 	Backup *status.Backup
 	Taken  moment
-	Done   moment // zero if it did not pass
+	Done   moment // zero if that is not known
 	Passed bool
 	Total  string
 	Stages []stage
@@ -93,7 +93,7 @@ func clusterPage(f *status.Fleet, c *status.Cluster, span string) *view {
 		p.ProvenOf = moment{b.Started, now}
 	}
 	for _, f := range c.Findings {
-		if f.Severity == "notice" {
+		if c.Notice(f) {
 			p.Notices = append(p.Notices, f)
 		}
 	}
@@ -170,15 +170,15 @@ func showMember(m status.Member) member {
 	return s
 }
 
-// lastRehearsal is the one that was done last. One that failed leaves no time of its own: it
-// is as new as its backup.
+// lastRehearsal is the one that was done last. One of which the time is not known is as new as its
+// backup.
 func lastRehearsal(c *status.Cluster, now time.Time) *rehearsal {
 	var last *status.Backup
 	when := func(b *status.Backup) time.Time {
-		if b.Rehearsed.After(b.Started) {
-			return b.Rehearsed
+		if b.RehearsalTime.IsZero() {
+			return b.Started
 		}
-		return b.Started
+		return b.RehearsalTime
 	}
 	for i := range c.Stores {
 		for k := range c.Stores[i].Backups {
@@ -190,7 +190,7 @@ func lastRehearsal(c *status.Cluster, now time.Time) *rehearsal {
 	if last == nil {
 		return nil
 	}
-	r := &rehearsal{Backup: last, Taken: moment{last.Started, now}, Done: moment{last.Rehearsed, now}, Passed: true}
+	r := &rehearsal{Backup: last, Taken: moment{last.Started, now}, Done: moment{last.RehearsalTime, now}, Passed: true}
 	var total, longest float64
 	for _, s := range last.Rehearsal {
 		total, longest = total+s.Seconds, max(longest, s.Seconds)

@@ -16,7 +16,7 @@ import (
 const fleetTable = "Clusters, the worst first"
 
 func TestAFleetHasItsWorstFirst(t *testing.T) {
-	f := statustest.Fleet(statustest.Healthy("a"), statustest.In("one voter", "b"), statustest.In("no backup", "c"), statustest.Healthy("d"), statustest.In("alarm", "e"))
+	f := statustest.Fleet(statustest.Healthy("a"), statustest.In("near quota", "b"), statustest.In("no backup", "c"), statustest.Healthy("d"), statustest.In("alarm", "e"))
 	d := get(t, f, "/")
 	var names []string
 	for _, row := range d.table(fleetTable) {

@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/net/html"
 
+	"github.com/etcdha/etcdha/cronjobs/config"
+	"github.com/etcdha/etcdha/cronjobs/schedule"
 	"github.com/etcdha/etcdha/cronjobs/status"
 	"github.com/etcdha/etcdha/cronjobs/status/statustest"
 )
@@ -188,5 +190,54 @@ func TestPlots(t *testing.T) {
 		if got := strings.Join(ticks, " "); got != "18 Jul 20 Jul 22 Jul 24 Jul 26 Jul 28 Jul 30 Jul" {
 			t.Errorf("%s: the time axis has %q", name, got)
 		}
+	}
+}
+
+// A schedule that rests at night and over the weekend has wide gaps, which nobody has to look into. One
+// that nobody planned is seen, also beside them.
+func TestARestIsNoHole(t *testing.T) {
+	slots, err := schedule.Parse("0 8-18 * * 1-5", time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 7, 27, 10, 20, 0, 0, time.UTC) // a Monday
+	var backups []status.Backup
+	for at := slots.Next(now.Add(-14 * 24 * time.Hour)); at.Before(now); at = slots.Next(at) {
+		backups = append(backups, status.Backup{ID: at.String(), Started: at.Add(2 * time.Minute), Finished: at.Add(3 * time.Minute), Rung: status.Listed})
+	}
+	lanes := func(backups []status.Backup) []string {
+		c := statustest.Healthy("production")
+		c.Job(config.Snapshot).Slots = slots
+		c.Stores = []status.Store{{Name: "s3", Read: now, Backups: backups}}
+		f := statustest.Fleet(c)
+		f.Now = now
+		var got []string
+		for h := range all(get(t, f, "/?range=all").picture("s3: "), class("hole")) {
+			got = append(got, text(h))
+		}
+		return got
+	}
+	if got := lanes(backups); got != nil {
+		t.Errorf("holes: %q", got)
+	}
+	friday := len(backups) - 3 // three on Monday
+	backups = slices.Delete(slices.Clone(backups), friday-2, friday)
+	want := []string{"no backup for 2 days, from 2026-07-24 16:02 UTC to 2026-07-27 08:02"}
+	if got := lanes(backups); !slices.Equal(got, want) {
+		t.Errorf("Friday's last two are missing: %q, want %q", got, want)
+	}
+}
+
+// A rehearsal that failed is the last one from when it was done, although its backup is older than others.
+func TestTheLastRehearsalMayHaveFailed(t *testing.T) {
+	c := statustest.Healthy("production")
+	for i := range c.Stores {
+		b := &c.Stores[i].Backups[0]
+		b.Rung, b.RehearsalTime, b.Rehearsal = status.Failed, statustest.Now.Add(-3*time.Minute), statustest.Stages()[:3]
+		b.Rehearsed, b.Rehearsal[2].Verdict = time.Time{}, "mismatch"
+	}
+	section := text(get(t, statustest.Fleet(c), "/").region("Last rehearsal"))
+	if !strings.Contains(section, "failed") || !strings.Contains(section, "3 minutes ago") {
+		t.Errorf("it is not the last one:\n%s", section)
 	}
 }

@@ -50,7 +50,7 @@ func summarize(c *status.Cluster, now time.Time) summary {
 	s := summary{
 		Name: c.Name, Link: "/cluster/" + url.PathEscape(c.Name), Verdict: status.Judge(*c, now),
 	}
-	s.Lose, s.Counted = lose(c)
+	s.Lose, s.Counted = lose(c, now)
 	for _, st := range c.Stores {
 		s.Known = s.Known || !st.Read.IsZero()
 	}
@@ -72,9 +72,9 @@ var rungWords = map[status.Rung]string{
 	status.Rehearsed: "rehearsed",
 }
 
-func lose(c *status.Cluster) (words string, counted bool) {
+func lose(c *status.Cluster, now time.Time) (words string, counted bool) {
 	switch {
-	case c.Observed.IsZero(), c.Err != "", c.Quorum && c.Margin < 0:
+	case !c.InSight(now), c.Err != "", c.Quorum && c.Margin < 0:
 		return "not known", false
 	case !c.Quorum:
 		return "none: quorum is lost", false

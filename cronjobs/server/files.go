@@ -83,11 +83,13 @@ func parsePool(files [][]byte) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// parseToken makes a token of the file tokenFile.
+// parseToken makes a token of the file tokenFile. As of every file with a secret, the first line
+// counts.
 func parseToken(files [][]byte) ([]byte, error) {
-	token := bytes.TrimSpace(files[0])
+	line, _, _ := bytes.Cut(files[0], []byte("\n"))
+	token := bytes.TrimSpace(line)
 	if len(token) == 0 {
-		return nil, errors.New("read the token: the file is empty")
+		return nil, errors.New("read the token: the first line of the file is empty")
 	}
 	return token, nil
 }

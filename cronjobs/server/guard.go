@@ -39,7 +39,11 @@ func (g *guard) wrap(next http.Handler) http.Handler {
 			http.Error(w, "ask for localhost, or by address", http.StatusMisdirectedRequest)
 		case g.needed && !certified(r) && !g.knows(r):
 			w.Header().Add("WWW-Authenticate", `Bearer realm="etcdha"`)
-			w.Header().Add("WWW-Authenticate", `Basic realm="etcdha: the token is the password", charset="UTF-8"`)
+			// A script that refreshes the page gets its answer: a browser that is asked for a password by
+			// it would ask whoever sits there, and answer the script nothing until then.
+			if r.Header.Get("Sec-Fetch-Dest") != "empty" {
+				w.Header().Add("WWW-Authenticate", `Basic realm="etcdha: the token is the password", charset="UTF-8"`)
+			}
 			http.Error(w, "the token, or a client certificate, is needed", http.StatusUnauthorized)
 		default:
 			next.ServeHTTP(w, r)

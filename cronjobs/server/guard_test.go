@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -22,7 +23,7 @@ func basic(user, password string) func(*http.Request) {
 // A token is needed beyond loopback, and on loopback as well if it is configured.
 func TestAToken(t *testing.T) {
 	s := newServed(t, config.Server{Listen: loopback})
-	s.options.Config.TokenFile = s.file("token", "  t0ken: of this\n")
+	s.options.Config.TokenFile = s.file("token", "  t0ken: of this\r\nand what somebody noted below\n")
 	s.start()
 	for _, path := range []string{"/", "/metrics", "/cluster/a", "/style.css"} {
 		got := s.ask(path, nil)
@@ -193,5 +194,19 @@ func TestTheServersCertificateIsRotated(t *testing.T) {
 	}
 	if log := s.log.String(); strings.Contains(log, "made here") || strings.Count(log, "stays in use") != 2 {
 		t.Errorf("log:\n%s", log)
+	}
+}
+
+// A browser asks its user for the token, but not because of a script that refreshes the page: that would
+// wait for as long as nobody answers.
+func TestAScriptIsNotAskedForAPassword(t *testing.T) {
+	g := guard{needed: true}
+	for dest, asked := range map[string]bool{"": true, "document": true, "image": true, "empty": false} {
+		r, w := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
+		r.Header.Set("Sec-Fetch-Dest", dest)
+		g.wrap(http.NotFoundHandler()).ServeHTTP(w, r)
+		if got := strings.Contains(strings.Join(w.Header().Values("WWW-Authenticate"), ", "), "Basic"); w.Code != http.StatusUnauthorized || got != asked {
+			t.Errorf("%q: %d, asked for a password: %v", dest, w.Code, got)
+		}
 	}
 }

@@ -67,8 +67,9 @@ const (
 	certificateWarning = 30 * day
 	certificateDanger  = 7 * day
 
-	// stale is several looks late: every instance looks once a minute.
-	stale = 5 * time.Minute
+	// Stale is several looks late: every instance looks once a minute. What was seen longer ago is
+	// not known any more, and a daemon that has seen nothing for so long after its start stands still.
+	Stale = 5 * time.Minute
 )
 
 type judgement struct {
@@ -99,11 +100,14 @@ func (j *judgement) members() {
 	switch {
 	case j.Err != "":
 		j.add(Danger, j.Hint, "the members cannot be seen: %s", j.Err)
-	case j.Observed.IsZero():
+	case j.Observed.IsZero() && j.starting(j.now):
 		j.add(Warning, "", "the members were not looked at yet")
 		return
-	case j.now.Sub(j.Observed) > stale:
-		j.add(Warning, "see the log of the daemon", "the members were last looked at %s", Relative(j.Observed, j.now))
+	case j.Observed.IsZero():
+		j.add(Danger, "see the log of the daemon", "the members were never looked at since its start")
+		return
+	case !j.InSight(j.now):
+		j.add(Danger, "see the log of the daemon", "the members were last looked at %s", Relative(j.Observed, j.now))
 	}
 	if j.Err == "" {
 		j.quorum()
@@ -115,6 +119,7 @@ func (j *judgement) members() {
 	}
 	for _, f := range j.Findings {
 		switch {
+		case j.Notice(f):
 		case f.Code == "db-near-quota" && j.full(f.Member): // told by sizes, as a danger
 		case f.Severity == "critical":
 			j.add(Danger, f.Remedy, "%s", f.Text)
@@ -136,7 +141,7 @@ func (j *judgement) quorum() {
 		j.add(Danger, "bring members back until a majority runs", "quorum is lost: the cluster takes no writes")
 	case j.Quorum && j.Margin < 0 && !j.found("quorum-"):
 		j.add(Warning, "look from a host that reaches every member", "there is quorum, but too few members are seen to be healthy")
-	case j.Quorum && j.Margin == 0 && !j.found("quorum-"):
+	case j.Quorum && j.Margin == 0 && j.voters() > 1 && !j.found("quorum-"):
 		j.add(Warning, "bring back the members that are not healthy, or add one", "the next member that fails costs quorum")
 	}
 }
@@ -168,14 +173,37 @@ func (j *judgement) certificates() {
 
 func (j *judgement) jobs() {
 	if j.Active == "" && !j.Observed.IsZero() {
-		j.add(Warning, "see the logs of the instances: none of them has the lock of the election", "no instance runs the jobs of this cluster")
+		level := Danger // nobody takes backups
+		if j.starting(j.now) {
+			level = Warning // the election takes its time
+		}
+		j.add(level, "see the logs of the instances: none of them has the lock of the election", "no instance runs the jobs of this cluster")
 	}
-	for _, job := range j.Jobs {
+	for i := range j.Jobs {
+		job := &j.Jobs[i]
 		told := job.Name == config.Health || job.Name == config.Rehearse && j.disproved() // by members, by proof
 		if r := job.Last; r != nil && !r.Passed && !told {
-			j.add(Warning, r.Hint, "%s failed %s: %s", job.Name, Relative(r.Finished, j.now), r.Error)
+			level := Warning
+			if job.Disproves() {
+				level = Danger
+			}
+			j.add(level, cmp.Or(r.Hint, byHand[job.Name]), "%s failed %s: %s", job.Name, Relative(r.Finished, j.now), r.Error)
+		}
+		if job.Name != config.Snapshot && j.Overdue(job) && !j.undone(job) { // that one is told by the backups
+			j.add(Warning, byHand[job.Name], "%s is overdue: two of its slots have passed without a run", job.Name)
 		}
 	}
+}
+
+// byHand is what does the work of a job beside a daemon. A run of the job itself, by --once, waits
+// for the daemon that is active to give way.
+var byHand = map[config.JobName]string{
+	config.Snapshot:     "with the flags for its members and its store, etcdha snapshot save takes one now",
+	config.VerifySample: "etcdha snapshot verify latest, with the flags for its store, verifies the newest backup now",
+	config.Verify:       "etcdha snapshot verify latest, with the flags for its store, verifies the newest backup now",
+	config.Rehearse:     "etcdha restore rehearse latest, with the flags for its store, rehearses the newest backup now",
+	config.Prune:        "etcdha snapshot prune, with the flags for its store, does it now",
+	config.Defrag:       "etcdha member defrag, with the flags for its members, does it now",
 }
 
 // found tells whether there is a finding with such a code.

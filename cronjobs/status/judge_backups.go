@@ -23,10 +23,14 @@ func (c *Cluster) Latest(least Rung) *Backup {
 	return latest
 }
 
-// Latest is that of one store.
+// maxSkew is more than the clocks of hosts differ that somebody looks after.
+const maxSkew = time.Minute
+
+// Latest is that of one store. A backup that is dated later than the store was read has its
+// date from a clock that was wrong: it must not look new for as long as that was ahead.
 func (s *Store) Latest(least Rung) *Backup {
 	for i := len(s.Backups) - 1; i >= 0; i-- {
-		if b := &s.Backups[i]; !b.Emergency && b.Rung >= least {
+		if b := &s.Backups[i]; !b.Emergency && b.Rung >= least && !b.Started.After(s.Read.Add(maxSkew)) {
 			return b
 		}
 	}
@@ -58,29 +62,41 @@ func (b *Backup) Proven() time.Time {
 func (j *judgement) backups() {
 	if !j.read() {
 		if len(j.Stores) > 0 && !j.unreadable() {
-			j.add(Warning, "", "the stores were not looked into yet")
+			j.add(j.unread(), "see the log of the daemon", "the stores were not looked into yet")
 		}
 		return
 	}
-	now := "etcdha daemon --config FILE --once snapshot --cluster " + j.Name + " takes one now"
-	latest, snapshots := j.Latest(Listed), j.Job(config.Snapshot)
+	now := byHand[config.Snapshot]
+	latest := j.Latest(Listed)
 	switch {
 	case latest == nil && j.damaged() > 0:
 		j.add(Danger, now, "no backup can be restored: all that there are were found damaged")
-	case latest == nil:
+	case latest == nil && j.overdue():
 		j.add(Danger, now, "there is no backup")
-	case snapshots != nil && latest.Started.Before(snapshots.Expected):
+	case latest == nil:
+		j.add(Warning, now, "there is no backup yet")
+	case j.overdue():
 		j.add(Danger, now, "the backup is overdue: the newest one is %s old", Age(j.now.Sub(latest.Started)))
 	}
-	if snapshots == nil {
+	if j.Job(config.Snapshot) == nil {
 		j.add(Warning, "give the job snapshot a schedule", "no backups are scheduled")
 	}
 	if latest != nil {
 		j.proof()
 	}
 	if n := j.damaged(); n > 0 && latest != nil {
-		j.add(Warning, "etcdha snapshot verify says what is wrong with it", "%s", count(n, "backup was", "backups were")+" found damaged")
+		j.add(Danger, "etcdha snapshot verify says what is wrong with it", "%s", count(n, "backup was", "backups were")+" found damaged")
 	}
+}
+
+// overdue tells whether that holds for every store.
+func (j *judgement) overdue() bool {
+	for i := range j.Stores {
+		if !j.BackupOverdue(&j.Stores[i], j.now) {
+			return false
+		}
+	}
+	return true
 }
 
 // proof says whether backups are proven as often as the schedules ask for.
@@ -104,21 +120,28 @@ func (j *judgement) proof() {
 // disproved tells whether the last rehearsal found that a backup is not what it has to be.
 func (j *judgement) disproved() bool {
 	job := j.Job(config.Rehearse)
-	return job != nil && job.Last != nil && !job.Last.Passed && job.Last.Kind == "verification"
+	return job != nil && job.Disproves() && j.Latest(Listed) != nil
 }
 
-// due tells that something was not done for two slots of its job, although there was
-// something to do it with.
+// due tells that something was not done for two slots of its job.
 func (j *judgement) due(done string, job *Job, last time.Time) {
-	expected := job.Expected
-	young := !j.oldest().Before(expected) && (job.Last == nil || !job.Last.Slot.Before(expected))
 	switch {
-	case !last.Before(expected) || young:
+	case !j.undone(job):
 	case last.IsZero():
 		j.add(Warning, "", "no backup was ever %s", done)
 	default:
 		j.add(Warning, "", "no backup was %s for %s", done, Age(j.now.Sub(last)))
 	}
+}
+
+// undone tells whether a job that proves backups has proven none for two slots, although there was
+// one to prove. No other job is.
+func (j *judgement) undone(job *Job) bool {
+	verified, rehearsed := j.proven()
+	last := map[config.JobName]time.Time{config.Verify: verified, config.Rehearse: rehearsed}
+	at, proves := last[job.Name]
+	young := !j.oldest().Before(job.Expected) && (job.Last == nil || !job.Last.Slot.Before(job.Expected))
+	return proves && j.Latest(Listed) != nil && at.Before(job.Expected) && !young
 }
 
 // proven says when a backup was last found to be good.
@@ -168,25 +191,37 @@ func (j *judgement) stores() {
 		j.add(Danger, cmp.Or(s.Hint, reach), "no store can be read: %s", s.Err)
 		return
 	}
-	job := j.Job(config.Snapshot)
 	latest := j.Latest(Listed)
 	for i := range j.Stores {
 		s := &j.Stores[i]
-		if s.Err != "" {
+		behind := j.BackupOverdue(s, j.now) && latest != nil && !j.overdue()
+		switch {
+		case s.Err != "" && s.Read.IsZero():
+			j.add(j.unread(), cmp.Or(s.Hint, reach), "the store %s cannot be read: %s", s.Name, s.Err)
+			continue // which of its backups are missing is not known
+		case s.Err != "":
 			j.add(Warning, cmp.Or(s.Hint, reach), "the store %s cannot be read: %s", s.Name, s.Err)
-			continue
+		case s.Read.IsZero() && j.read():
+			j.add(j.unread(), "see the log of the daemon", "the store %s was not looked into yet", s.Name)
+			continue // which of its backups are missing is not known
+		case !s.Read.IsZero() && !s.InSight(j.now) && j.InSight(j.now): // else all is as old
+			j.add(Warning, "see the log of the daemon", "the store %s was last read %s", s.Name, Relative(s.Read, j.now))
 		}
 		if s.Unread > 0 {
 			j.add(Warning, "etcdha snapshot list --store URL names them", "%s in the store %s cannot be read", count(s.Unread, "entry", "entries"), s.Name)
 		}
-		if job == nil || latest == nil || s.Read.IsZero() {
-			continue
-		}
-		due := job.Expected
-		if b := s.Latest(Listed); !latest.Started.Before(due) && (b == nil || b.Started.Before(due)) {
-			j.add(Warning, "", "the newest backups are not in the store %s", s.Name)
+		if behind {
+			j.add(Danger, byHand[config.Snapshot], "the newest backups are not in the store %s", s.Name)
 		}
 	}
+}
+
+// unread is how bad it is that a store was never read: no more than what a start takes, or not.
+func (j *judgement) unread() Level {
+	if j.starting(j.now) {
+		return Warning
+	}
+	return Danger
 }
 
 // read tells whether any store was ever read.
@@ -234,7 +269,11 @@ func (j *judgement) holds() string {
 	case b != nil:
 		parts = append(parts, "proven by a verification "+Relative(b.Proven(), j.now))
 	}
-	parts = append(parts, "can lose "+count(j.Margin, "member", "members"))
+	lose := "can lose " + count(j.Margin, "member", "members")
+	if j.voters() == 1 {
+		lose = "its one voter cannot be lost"
+	}
+	parts = append(parts, lose)
 	return strings.Join(parts, ", ")
 }
 

@@ -40,8 +40,8 @@ func TestEachSituationIsTold(t *testing.T) {
 
 // What one thing has caused is told once.
 func TestOneThingIsOneReason(t *testing.T) {
-	for _, name := range []string{"no backup", "all damaged", "rehearsal overdue", "one voter", "stale", "one store down", "store behind",
-		"certificate near", "near quota", "at quota", "alarm", "job failing", "nobody active", "nothing scheduled", "all stores down", "unreachable"} {
+	for _, name := range []string{"no backup", "all damaged", "rehearsal overdue", "stale", "store stale", "store never read", "one store down", "store behind",
+		"certificate near", "near quota", "at quota", "alarm", "job failing", "job overdue", "verification failed", "verification broken off", "nobody active", "nothing scheduled", "all stores down", "unreachable"} {
 		if v := status.Judge(statustest.In(name, "production"), statustest.Now); len(v.Reasons) != 1 {
 			t.Errorf("%s: %d reasons: %+v", name, len(v.Reasons), v.Reasons)
 		}
@@ -112,6 +112,7 @@ func TestAYoungClusterIsNotBlamed(t *testing.T) {
 		b := c.Stores[i].Backups
 		c.Stores[i].Backups = b[len(b)-1:]
 	}
+	c.Since = statustest.Now.Add(-2 * time.Hour)
 	for i := range c.Jobs[1:] {
 		c.Jobs[i+1].Last = nil
 	}
@@ -130,8 +131,41 @@ func TestACopyIsAsGood(t *testing.T) {
 	if latest == nil || latest != &c.Stores[1].Backups[len(c.Stores[1].Backups)-1] {
 		t.Fatalf("the latest one is %v", latest)
 	}
-	if v := status.Judge(c, statustest.Now); v.Level != status.Warning {
+	if v := status.Judge(c, statustest.Now); strings.Contains(v.Headline, "no backup can be restored") {
 		t.Errorf("%s: %v", v.Level, v.Reasons)
+	}
+}
+
+// A run by --once waits while a daemon is active, which is when the page is there.
+func TestWhatCanBeDoneBesideADaemon(t *testing.T) {
+	for situation, command := range map[string]string{
+		"no backup": "etcdha snapshot save", "overdue": "etcdha snapshot save", "store behind": "etcdha snapshot save",
+		"job overdue": "etcdha member defrag", "verification failed": "etcdha snapshot verify latest",
+	} {
+		v := status.Judge(statustest.In(situation, "production"), statustest.Now)
+		if hint := v.Reasons[0].Hint; !strings.Contains(hint, command) {
+			t.Errorf("%s: the hint is %q", situation, hint)
+		}
+		for _, r := range v.Reasons {
+			if strings.Contains(r.Hint, "--once") {
+				t.Errorf("%s: the hint is %q", situation, r.Hint)
+			}
+		}
+	}
+}
+
+// What was not looked at since the start is no reason to feel safe, once there was time to look.
+func TestADaemonThatStandsStillAtItsStart(t *testing.T) {
+	c := statustest.In("fresh start", "production")
+	if v := status.Judge(c, c.Since.Add(status.Stale)); v.Level != status.Warning {
+		t.Errorf("at the start: %v", v.Reasons)
+	}
+	v := status.Judge(c, c.Since.Add(status.Stale+time.Second))
+	if v.Level != status.Danger || v.Headline != "the members were never looked at since its start" {
+		t.Errorf("later: %v", v.Reasons)
+	}
+	if c = statustest.In("nobody active", "production"); status.Judge(c, c.Since.Add(time.Minute)).Level == status.Danger {
+		t.Error("the election had no time")
 	}
 }
 

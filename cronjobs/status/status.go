@@ -27,6 +27,7 @@ type Config struct {
 // Cluster is what is known of one cluster.
 type Cluster struct {
 	Name     string
+	Since    time.Time // since when this process knows it with the stores and jobs that it has
 	Active   string    // the instance that runs its jobs, "" if that is not known
 	Here     bool      // this instance is active
 	Observed time.Time // when its members were looked at, zero: never
@@ -111,6 +112,7 @@ type Backup struct {
 	Verified          time.Time // zero: never
 	Rehearsed         time.Time // zero: never
 	Rehearsal         []Stage   // of the newest rehearsal
+	RehearsalTime     time.Time // when that one was done, whether it passed or not; zero: never, or not known
 	Held              bool
 }
 
@@ -128,10 +130,17 @@ type Certificate struct {
 	Expires time.Time
 }
 
+// Slots are the times of a schedule.
+type Slots interface {
+	// Between counts those after a and before b, at most most.
+	Between(a, b time.Time, most int) int
+}
+
 // Job is a job of a cluster.
 type Job struct {
 	Name     config.JobName
 	Schedule string // as in the file
+	Slots    Slots  // of the schedule; nil: not known
 	Next     time.Time
 	// Expected is the last slot but one that is past: what has no success for it or for a
 	// later one is overdue. Zero: there were no two slots yet.
@@ -140,6 +149,12 @@ type Job struct {
 	Attempt  int
 	Last     *Record
 }
+
+// Kinds are those of failures that a [Record] can have. Of what else one says, readers make the last.
+var Kinds = []string{"usage", Verification, "unsafe", "store", "deadline", "other"}
+
+// Verification is the kind of failure that says that a backup is not what it has to be.
+const Verification = "verification"
 
 // Trouble is an error that somebody should know of.
 type Trouble struct {
@@ -170,8 +185,11 @@ type Record struct {
 	Summary  string         `json:"summary,omitempty"`
 	Error    string         `json:"error,omitempty"`
 	Hint     string         `json:"hint,omitempty"`
-	Kind     string         `json:"kind,omitempty"` // of failure: usage, verification, unsafe, store, interrupted, deadline, other
+	Kind     string         `json:"kind,omitempty"` // of failure, one of [Kinds]
 	Instance string         `json:"instance"`
 	Unlocked bool           `json:"unlocked,omitempty"` // no lock could be had because of an alarm
 	Etcdha   string         `json:"etcdha"`
+	// LastSuccess is when the last run that passed has ended, in the record of one that failed;
+	// zero: not known.
+	LastSuccess time.Time `json:"lastSuccess,omitzero"`
 }

@@ -96,21 +96,21 @@ func TestATokenIsEnough(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.do(chromedp.Evaluate[chromedp.Void](comesBack))
-	b.until(`document.querySelector("[role=alert]").innerText.startsWith("The daemon does not answer")`)
+	b.until(`document.querySelector("[role=alert]").innerText.startsWith("The daemon needs the token again")`)
 	b.heard() // that it was refused
 }
 
 // Somebody who copies a command is left in peace, but not for ever.
 func TestASelectionIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	w := watch(statustest.In("one voter", "production"))
+	w := watch(statustest.In("near quota", "production"))
 	url, _ := serve(t, w, config.Server{})
 	b := open(t)
 	b.do(chromedp.Navigate(url))
 	b.do(chromedp.Evaluate[chromedp.Void](`getSelection().selectAllChildren(document.querySelector(".hint"))`))
 	w.becomes(statustest.Healthy("production"))
 	b.do(chromedp.Evaluate[chromedp.Void](comesBack))
-	if got := eval[string](b, `getSelection().toString()`); !strings.HasPrefix(got, "bring back the members") {
+	if got := eval[string](b, `getSelection().toString()`); !strings.HasPrefix(got, "compact old revisions") {
 		t.Errorf("selected is %q", got)
 	}
 	b.do(chromedp.Evaluate[chromedp.Void](`getSelection().removeAllRanges(); ` + comesBack))

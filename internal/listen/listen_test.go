@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/etcdha/etcdha/internal/fail"
@@ -69,5 +70,54 @@ func TestAFileIsNotReplaced(t *testing.T) {
 func TestADirectoryThatIsNotThere(t *testing.T) {
 	if _, err := Unix(filepath.Join(t.TempDir(), "none", "s.sock")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%v", err)
+	}
+}
+
+// Two daemons with one path would take the socket from each other, and the first would never know.
+func TestASocketThatAnswersIsNotReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	l, err := Unix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Unix(path); !errors.Is(err, fail.ErrUsage) || fail.Hint(err) == "" {
+		t.Errorf("a second one: %v", err)
+	}
+	if c, err := net.Dial("unix", path); err != nil {
+		t.Errorf("the first one: %v", err)
+	} else {
+		c.Close()
+	}
+	l.Close()
+	again, err := Unix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
+}
+
+// The longest path that is allowed works, and a longer one is refused before anything is made.
+func TestALongPath(t *testing.T) {
+	dir, err := os.MkdirTemp("", "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	long := filepath.Join(dir, strings.Repeat("d", maxPath-len(dir)-len("/")-len("/"+prefix+"/"+first)-digits))
+	for _, d := range []string{long, long + "d"} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := Unix(filepath.Join(long, "s.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if _, err := Unix(filepath.Join(long+"d", "s")); !errors.Is(err, fail.ErrUsage) || fail.Hint(err) == "" {
+		t.Errorf("one byte more: %v", err)
+	}
+	if _, err := Unix(filepath.Join(dir, strings.Repeat("n", maxPath))); !errors.Is(err, fail.ErrUsage) {
+		t.Errorf("a long name: %v", err)
 	}
 }

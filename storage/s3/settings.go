@@ -14,7 +14,7 @@ import (
 )
 
 // Settings say where a store is and what is asked of it. They hold nothing
-// secret: credentials come from where every AWS tool takes them.
+// secret: credentials are the [Opener]'s, or come from where every AWS tool takes them.
 type Settings struct {
 	Bucket string
 	Prefix string // what every key begins with, without slashes at its ends; may be ""

@@ -61,8 +61,8 @@ func daemon(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if job := c.String("once"); job != "" {
-		return s.once(c, config.JobName(job))
+	if c.IsSet("once") { // also to nothing, by a variable that is empty
+		return s.once(c, config.JobName(c.String("once")))
 	}
 	if len(given(c, "cluster")) > 0 {
 		return fail.WithHint(fail.Usagef("--cluster is for --once"), "the daemon runs what the file says for every cluster in it")

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -124,7 +125,7 @@ func (s *service) checkCluster(ctx context.Context, cluster config.Cluster) chec
 		}
 		t.add("local", detail, err)
 	}
-	for _, cert := range seen.Certificates {
+	for _, cert := range slices.SortedFunc(slices.Values(seen.Certificates), func(a, b shown.Certificate) int { return cmp.Compare(a.Name, b.Name) }) {
 		err := error(nil)
 		if !cert.Expires.After(now()) {
 			err = fmt.Errorf("expired at %s", cert.Expires.UTC().Format(time.RFC3339))

@@ -35,9 +35,14 @@ type service struct {
 	metrics *metrics.Metrics
 	notify  *notify.Notifier
 	grace   time.Duration
+	single  bool // it runs one job, once
 
 	first *config.File // that the daemon has started with
 }
+
+// lastWords is how long events wait for their webhooks when the daemon has ended. The
+// next instance tells again of what goes on failing.
+const lastWords = 5 * time.Second
 
 type electionTimes struct{ lease, renew, retry time.Duration }
 
@@ -50,7 +55,7 @@ func newService(c *cli.Context) (*service, error) {
 	if c.IsSet("once") { // what has come of it is printed
 		level = slog.LevelWarn
 	}
-	s := &service{log: newLogFrom(c, level), watch: &configWatch{path: path}, grace: c.Duration("grace")}
+	s := &service{log: newLogFrom(c, level), watch: &configWatch{path: path}, grace: c.Duration("grace"), single: c.IsSet("once")}
 	if s.jobs, err = workerOptions(c, s.log); err != nil {
 		return nil, err
 	}
@@ -96,10 +101,13 @@ func (s *service) load() (*config.File, error) {
 		return nil, err
 	}
 	s.notify.Use(f.Webhooks)
+	s.metrics.Use(f.Webhooks)
 	if s.first == nil {
 		s.first = f
 	}
-	if f.Server != s.first.Server {
+	served, asked := s.first.Server, f.Server
+	served.Line, asked.Line = 0, 0
+	if served != asked {
 		s.log.Warn("what is served stays as it was: a change of server takes a restart of the daemon", "file", f.Path)
 	}
 	return f, nil
@@ -120,10 +128,14 @@ func (s *service) worker(f *config.File, c config.Cluster) (*jobs.Worker, error)
 }
 
 func (s *service) elect(c config.Cluster, _ cronjobs.Worker, idle func() bool) *election.Elector {
+	self := s.jobs.Instance
+	if s.single {
+		self += election.OnceSuffix
+	}
 	return election.New(election.Options{
-		Cluster: c.Name, Self: s.jobs.Instance, Idle: idle,
+		Cluster: c.Name, Self: self, Idle: idle,
 		Registry: jobs.NewRegistry(c, jobs.RegistryOptions{
-			Instance: s.jobs.Instance, LeaseDuration: s.election.lease, RetryPeriod: s.election.retry, Now: now,
+			Instance: self, LeaseDuration: s.election.lease, RetryPeriod: s.election.retry, Now: now,
 		}),
 		LeaseDuration: s.election.lease, RenewDeadline: s.election.renew, RetryPeriod: s.election.retry,
 		Now: now, Log: s.log,
@@ -135,17 +147,22 @@ func (s *service) elect(c config.Cluster, _ cronjobs.Worker, idle func() bool) *
 func (s *service) run(ctx context.Context) error {
 	showing, hide := context.WithCancel(context.WithoutCancel(ctx))
 	defer hide()
+	working, stop := context.WithCancel(ctx)
+	defer stop()
 	var beside errgroup.Group
 	if o := s.server(); o.Config.Listen != "" {
 		l, err := server.Listen(o)
 		if err != nil {
 			return fmt.Errorf("listen at %s: %w", o.Config.Listen, err)
 		}
-		beside.Go(func() error { return server.Serve(showing, l, o) })
+		beside.Go(func() error {
+			defer stop() // one that nobody can look at is started anew by whoever runs it
+			return server.Serve(showing, l, o)
+		})
 	}
-	beside.Go(func() error { s.notify.Run(showing, s.grace); return nil })
-	beside.Go(func() error { s.follow(ctx); return nil })
-	err := s.daemon.Run(ctx)
+	beside.Go(func() error { s.notify.Run(showing, lastWords); return nil })
+	beside.Go(func() error { s.follow(working); return nil })
+	err := s.daemon.Run(working)
 	hide()
 	return errors.Join(err, beside.Wait())
 }
@@ -166,10 +183,10 @@ func (s *service) healthy() error {
 // follow reads the configuration again when it has changed, and on SIGHUP, which ends
 // other commands.
 func (s *service) follow(ctx context.Context) {
-	signal.Reset(syscall.SIGHUP)
+	signal.Ignore(syscall.SIGHUP)
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGHUP)
-	defer signal.Stop(asked)
+	defer signal.Ignore(syscall.SIGHUP) // also while the last jobs come to their end
 	look := time.NewTicker(configPeriod)
 	defer look.Stop()
 	for {

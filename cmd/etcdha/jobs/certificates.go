@@ -20,16 +20,17 @@ const certificateAge = time.Hour
 // certificates are those that the connections to a cluster rest on.
 type certificates struct {
 	mu      sync.Mutex
-	servers map[string]*shown // by endpoint
+	servers map[string]shown // by endpoint
 }
 
 // shown is what a server has shown last.
 type shown struct {
-	asked   time.Time
+	asked   time.Time // when it answered
 	expires time.Time // zero: never seen
+	silent  bool      // it has not answered since
 }
 
-func newCertificates() *certificates { return &certificates{servers: make(map[string]*shown)} }
+func newCertificates() *certificates { return &certificates{servers: make(map[string]shown)} }
 
 // all are the certificates in use, those of members as far as they are in o, which may be nil.
 func (c *certificates) all(ctx context.Context, w *Worker, o *membership.Observation) []status.Certificate {
@@ -43,39 +44,47 @@ func (c *certificates) all(ctx context.Context, w *Worker, o *membership.Observa
 	if o == nil {
 		return all
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	servers := make([]shown, len(o.Members))
+	var asking sync.WaitGroup
 	for i := range o.Members {
-		m := &o.Members[i]
-		if m.Endpoint == "" || m.Ghost {
-			continue
+		if m := &o.Members[i]; m.Endpoint != "" && !m.Ghost {
+			asking.Go(func() { servers[i] = c.server(ctx, w, m.Endpoint) })
 		}
-		if s := c.server(ctx, w, m.Endpoint); !s.expires.IsZero() {
-			all = append(all, status.Certificate{Name: "server of " + m.Label(), Expires: s.expires})
+	}
+	asking.Wait()
+	for i, s := range servers {
+		if !s.expires.IsZero() {
+			all = append(all, status.Certificate{Name: "server of " + o.Members[i].Label(), Expires: s.expires})
 		}
 	}
 	return all
 }
 
-// server asks one that was not asked within the hour. One that does not say keeps what
-// it had.
-func (c *certificates) server(ctx context.Context, w *Worker, endpoint string) *shown {
+// server asks one that has not answered within the hour. One that does not say keeps what
+// it had, and is asked again by the next look; that is logged once.
+func (c *certificates) server(ctx context.Context, w *Worker, endpoint string) shown {
+	c.mu.Lock()
 	s := c.servers[endpoint]
-	if s == nil {
-		s = &shown{}
-		c.servers[endpoint] = s
-	}
+	c.mu.Unlock()
 	now := w.Now()
 	if !s.asked.IsZero() && now.Sub(s.asked) < certificateAge {
 		return s
 	}
-	s.asked = now
-	switch certificate, err := w.etcd.ServerCertificate(ctx, endpoint); {
-	case err != nil:
-		w.Log.Warn("the certificate of a server cannot be seen", "error", err)
-	case certificate != nil:
-		s.expires = certificate.NotAfter
+	certificate, err := w.etcd.ServerCertificate(ctx, endpoint)
+	if err != nil {
+		if !s.silent {
+			w.Log.Warn("the certificate of a server cannot be seen", "error", err)
+		}
+		s.silent = true
+	} else {
+		s = shown{asked: now}
+		if certificate != nil {
+			s.expires = certificate.NotAfter
+		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.servers[endpoint] = s
 	return s
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -16,63 +15,43 @@ import (
 	"github.com/etcdha/etcdha/storage"
 )
 
-// eachVault does something in one store after the other, and says in which what was
-// done and what has failed. One that fails keeps it from no other.
-func (w *Worker) eachVault(ctx context.Context, do func(*vault) (summary string, err error)) (string, error) {
-	vaults, failed := w.vaults(ctx)
-	var done []string
-	for _, v := range vaults {
-		summary, err := do(v)
-		if ctx.Err() != nil { // which the store would call something else
-			return "", errors.Join(append(failed, v.failed(err), ctx.Err())...)
-		}
-		if err != nil {
-			failed = append(failed, v.failed(err))
-		} else {
-			done = append(done, v.name+": "+summary)
-		}
-	}
-	return strings.Join(done, "; "), errors.Join(failed...)
-}
-
 // verifySample reads the stored bytes of those backups that were looked at longest
 // ago, and of the newest.
 func (w *Worker) verifySample(ctx context.Context, run cronjobs.Run) (string, error) {
-	return w.eachVault(ctx, func(v *vault) (string, error) {
-		all, problems, err := v.List(ctx)
+	return w.eachVault(ctx, func(ctx context.Context, v *vault) (string, error) {
+		e, all, err := w.examination(ctx, v)
 		if err != nil {
 			return "", err
 		}
-		e := &examination{Worker: w, vault: v, look: func(b *snapshot.Backup) (snapshot.Checks, error) {
-			return v.VerifyStored(ctx, b, w.Now)
-		}}
-		e.unreadable(problems)
-		e.all(ctx, sample(all, w.cluster.Sample, run))
-		return fmt.Sprintf("%s, %s read, all as they were stored", e.backups(len(all)), humanize.IBytes(uint64(e.bytes))), e.err()
+		e.look = func(b *snapshot.Backup) (snapshot.Checks, error) { return v.VerifyStored(ctx, b, w.Now) }
+		e.all(ctx, e.sample(all, w.cluster.Sample, run))
+		return e.summary(len(all), "all as they were stored"), e.err()
 	})
 }
 
-// sample chooses backups that hold the share of all stored bytes, less what was looked
-// at since the slot: an earlier try of the same run has done its part.
-func sample(all []*snapshot.Backup, share float64, run cronjobs.Run) []*snapshot.Backup {
+// sample chooses the newest backup, and of the others some that hold the share of their stored
+// bytes, at least one. What was looked at since the slot was chosen by an earlier try.
+func (e *examination) sample(all []*snapshot.Backup, share float64, run cronjobs.Run) []*snapshot.Backup {
+	if len(all) == 0 {
+		return nil
+	}
+	newest, others := all[len(all)-1], all[:len(all)-1]
+	var chosen, rest []*snapshot.Backup
+	if e.examined[newest].Before(run.Slot) {
+		chosen = append(chosen, newest)
+	}
 	var total, done int64
-	var rest []*snapshot.Backup
-	for _, b := range all {
+	for _, b := range others {
 		total += b.Stored.Size
-		if examined(b).Before(run.Slot) {
+		if e.examined[b].Before(run.Slot) {
 			rest = append(rest, b)
 		} else {
 			done += b.Stored.Size
 		}
 	}
-	var chosen []*snapshot.Backup
-	if n := len(rest); n > 0 && rest[n-1] == all[len(all)-1] {
-		chosen, rest = append(chosen, rest[n-1]), rest[:n-1]
-		done += chosen[0].Stored.Size
-	}
-	longestFirst(rest)
+	e.longestFirst(rest)
 	for _, b := range rest {
-		if float64(done) >= share*float64(total) {
+		if done > 0 && float64(done) >= share*float64(total) {
 			break
 		}
 		chosen = append(chosen, b)
@@ -84,19 +63,20 @@ func sample(all []*snapshot.Backup, share float64, run cronjobs.Run) []*snapshot
 // verify climbs the whole ladder for every backup that it was not climbed for since
 // the slot, by an earlier try or by hand.
 func (w *Worker) verify(ctx context.Context, run cronjobs.Run) (string, error) {
-	return w.eachVault(ctx, func(v *vault) (string, error) {
-		all, problems, err := v.List(ctx)
+	return w.eachVault(ctx, func(ctx context.Context, v *vault) (string, error) {
+		e, all, err := w.examination(ctx, v)
 		if err != nil {
 			return "", err
 		}
-		e := &examination{Worker: w, vault: v, look: func(b *snapshot.Backup) (snapshot.Checks, error) {
-			return w.climb(ctx, v, b)
-		}}
-		e.unreadable(problems)
+		e.look = func(b *snapshot.Backup) (snapshot.Checks, error) { return w.climb(ctx, v, b) }
 		left := slices.DeleteFunc(slices.Clone(all), func(b *snapshot.Backup) bool { return e.climbed(ctx, b, run) })
-		longestFirst(left)
+		e.longestFirst(left)
 		e.all(ctx, left)
-		return fmt.Sprintf("%s, %s read, all sound", e.backups(len(all)), humanize.IBytes(uint64(e.bytes))), e.err()
+		good := "all sound"
+		if e.sealed > 0 {
+			good = fmt.Sprintf("%d sound, %d as they were stored and not opened, since no identity fits", e.done-e.sealed, e.sealed)
+		}
+		return e.summary(len(all), good), e.err()
 	})
 }
 
@@ -112,45 +92,59 @@ func (w *Worker) climb(ctx context.Context, v *vault, b *snapshot.Backup) (snaps
 	return found.Checks, err
 }
 
-// examined is when somebody last looked at the stored bytes of a backup; zero: never.
-// Every report has read them.
-func examined(b *snapshot.Backup) time.Time {
-	return b.ReportedAt(snapshot.ReportVerification, snapshot.ReportRehearsal)
-}
-
-// longestFirst puts those first that nobody has looked at for longest. Those that
-// nobody ever has looked at come before them, the oldest first.
-func longestFirst(backups []*snapshot.Backup) {
-	slices.SortStableFunc(backups, func(a, b *snapshot.Backup) int { return examined(a).Compare(examined(b)) })
-}
-
 // examination looks at backups in one store.
 type examination struct {
 	*Worker
 	vault *vault
 	look  func(*snapshot.Backup) (snapshot.Checks, error)
 
+	// examined is when somebody last looked at the stored bytes of a backup; zero: never.
+	// Every report has read them.
+	examined map[*snapshot.Backup]time.Time
+
 	done   int
+	sealed int // of them, those of which only the stored bytes are proven
 	bytes  int64
 	failed []error
 }
 
-// unreadable counts what is listed and cannot be read as damaged, or as what it is.
-func (e *examination) unreadable(problems []snapshot.Problem) {
+// examination is one of the backups that are listed now. What is listed and cannot be read
+// counts as damaged, or as what it is.
+func (w *Worker) examination(ctx context.Context, v *vault) (*examination, []*snapshot.Backup, error) {
+	if _, err := v.index(ctx); err != nil {
+		return nil, nil, err
+	}
+	all, problems, err := v.List(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	e := &examination{Worker: w, vault: v, examined: make(map[*snapshot.Backup]time.Time)}
 	for _, p := range problems {
 		e.failed = append(e.failed, fmt.Errorf("backup %s: %w", p.ID, p.Err))
 	}
+	for _, b := range all {
+		if e.examined[b], err = v.Examined(ctx, b, snapshot.ReportVerification, snapshot.ReportRehearsal); err != nil {
+			return nil, nil, err
+		}
+	}
+	return e, all, nil
+}
+
+// longestFirst puts those first that nobody has looked at for longest. Those that
+// nobody ever has looked at come before them, the oldest first.
+func (e *examination) longestFirst(backups []*snapshot.Backup) {
+	slices.SortStableFunc(backups, func(a, b *snapshot.Backup) int { return e.examined[a].Compare(e.examined[b]) })
 }
 
 // climbed tells whether the ladder was climbed since the slot and held, as far as there
 // are identities.
 func (e *examination) climbed(ctx context.Context, b *snapshot.Backup, run cronjobs.Run) bool {
-	if examined(b).Before(run.Slot) {
+	if e.examined[b].Before(run.Slot) {
 		return false
 	}
 	r, err := e.vault.LatestReport(ctx, b, snapshot.ReportVerification, snapshot.ReportRehearsal)
 	switch {
-	case err != nil || r == nil || r.Time.Before(run.Slot) || !r.Passed:
+	case err != nil || r == nil || r.Time.Before(run.Slot) || r.Time.After(e.Now()) || !r.Passed:
 		return false // what was found damaged is looked at again, so that it is named again
 	case r.Kind == snapshot.ReportRehearsal || r.Reached(snapshot.RungStructure):
 		return true
@@ -192,12 +186,19 @@ func (e *examination) one(ctx context.Context, b *snapshot.Backup) error {
 	}
 	e.done++
 	e.bytes += b.Stored.Size
+	if slices.ContainsFunc(checks, func(c snapshot.Check) bool { return c.Name == snapshot.RungStructure && c.Verdict == snapshot.NotAsked }) {
+		e.sealed++
+	}
 	return e.vault.Conclude(ctx, b, snapshot.Report{Kind: snapshot.ReportVerification, Time: e.Now(), Checks: checks, Etcdha: e.Version})
 }
 
-// backups says how many were looked at.
-func (e *examination) backups(of int) string {
-	return fmt.Sprintf("%d of %s", e.done, english.Plural(of, "backup", ""))
+// summary says how many were looked at, and that they are good unless something failed.
+func (e *examination) summary(of int, good string) string {
+	text := fmt.Sprintf("%d of %s, %s read", e.done, english.Plural(of, "backup", ""), humanize.IBytes(uint64(e.bytes)))
+	if len(e.failed) > 0 {
+		return text
+	}
+	return text + ", " + good
 }
 
 func (e *examination) err() error { return errors.Join(e.failed...) }

@@ -3,8 +3,12 @@ package jobs
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -26,19 +30,19 @@ func TestSamplesTakeTurns(t *testing.T) {
 		return at
 	}
 	summary := w.mustDo(config.VerifySample, w.slot())
-	if got := looked(); !reflect.DeepEqual(got, []int{1, 0, 0, 1}) || !strings.HasPrefix(summary, "local: 2 of 4 backups, ") {
+	if got := looked(); !reflect.DeepEqual(got, []int{1, 1, 0, 1}) || !strings.HasPrefix(summary, "local: 3 of 4 backups, ") {
 		t.Errorf("first sample: %v, %q", got, summary)
 	}
 	slot := w.slot()
 	w.mustDo(config.VerifySample, slot)
-	if got := looked(); !reflect.DeepEqual(got, []int{1, 1, 0, 2}) {
+	if got := looked(); !reflect.DeepEqual(got, []int{2, 1, 1, 2}) {
 		t.Errorf("second sample: %v", got)
 	}
 	w.mustDo(config.VerifySample, slot) // another try of the same slot has nothing left to do
-	if got := looked(); !reflect.DeepEqual(got, []int{1, 1, 0, 2}) {
+	if got := looked(); !reflect.DeepEqual(got, []int{2, 1, 1, 2}) {
 		t.Errorf("another try: %v", got)
 	}
-	for _, b := range w.backups("local")[:2] {
+	for _, b := range w.backups("local")[1:3] {
 		r, err := w.vault("local").LatestReport(t.Context(), b, snapshot.ReportVerification)
 		if err != nil || !r.Passed || len(r.Checks) != 1 || r.Checks[0].Name != snapshot.RungStored || r.Etcdha != "test" {
 			t.Errorf("report of %s: %+v, %v", b.ID, r, err)
@@ -156,5 +160,28 @@ func TestRehearse(t *testing.T) {
 	}
 	if again := w.reports("s3", ids[1]); len(again) != 2 {
 		t.Errorf("the other store was left out: %q", again)
+	}
+}
+
+// Logs of failed rehearsals do not fill the spool directory: those of the next one replace them.
+func TestLogsOfTheNewestFailedRehearsalStay(t *testing.T) {
+	w := newStoresWorld(t, "s3", "local")
+	worker := w.worker()
+	for i, store := range []string{"s3", "local", "s3"} {
+		log := filepath.Join(w.spool, fmt.Sprintf("etcdha-throwaway-%d-m1.log", i))
+		w.must(os.WriteFile(log, []byte(store+strconv.Itoa(i)), 0o600))
+		worker.keepLogs(w.vault(store), []string{log})
+	}
+	left, err := os.ReadDir(w.spool)
+	w.must(err)
+	var names []string
+	for _, e := range left {
+		names = append(names, e.Name())
+	}
+	if want := []string{"etcdha-rehearsal-production-local-m1.log", "etcdha-rehearsal-production-s3-m1.log"}; !slices.Equal(names, want) {
+		t.Errorf("left %q", names)
+	}
+	if text, err := os.ReadFile(filepath.Join(w.spool, "etcdha-rehearsal-production-s3-m1.log")); err != nil || string(text) != "s32" {
+		t.Errorf("%q, %v", text, err)
 	}
 }

@@ -1,8 +1,10 @@
 package jobs
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/etcdha/etcdha/cronjobs/config"
 	"github.com/etcdha/etcdha/internal/fail"
@@ -30,6 +32,22 @@ func (w *Worker) readKeys(e config.Encryption) error {
 			return err
 		}
 		w.verifyKeys = append(w.verifyKeys, key)
+	}
+	return w.checkKeys()
+}
+
+// checkKeys refuses keys with which no backup of this daemon could be read by it.
+func (w *Worker) checkKeys() error {
+	if len(w.verifyKeys) == 0 {
+		return nil
+	}
+	if w.signKey == nil {
+		return fail.WithHint(fail.Usagef("verifyKeyFiles without a signKeyFile: what is saved would be unsigned, and then not read"), "give the key that signs as signKeyFile, or no verifyKeyFiles")
+	}
+	own := w.signKey.Public()
+	if !slices.ContainsFunc(w.verifyKeys, func(key ed25519.PublicKey) bool { return key.Equal(own) }) {
+		return fail.WithHint(fail.Usagef("none of verifyKeyFiles is the public key of signKeyFile: what is saved would not be read"),
+			"openssl pkey -in SIGN.pem -pubout -out VERIFY.pem makes it; keys used before may stand beside it")
 	}
 	return nil
 }

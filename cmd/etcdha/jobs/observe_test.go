@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"context"
 	"reflect"
 	"runtime"
 	"strings"
@@ -135,6 +136,26 @@ func TestALookAtABucketCostsOneListing(t *testing.T) {
 	s := w.worker().Observe(t.Context()).Stores[0]
 	if s.Err == "" || s.Hint == "" || strings.Contains(s.Err+s.Hint+s.URL+w.log.String(), server.SecretKey) {
 		t.Errorf("with a wrong key: %+v", s)
+	}
+}
+
+// A member that is down when a daemon starts is asked for its certificate again by each
+// look, and not an hour later.
+func TestACertificateThatCouldNotBeSeen(t *testing.T) {
+	w := newWorld(t, 1)
+	worker, endpoint := w.worker(), w.cluster.Members[0].ClientURL
+	cut, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 2 {
+		if s := worker.certs.server(cut, worker, endpoint); !s.expires.IsZero() || !s.asked.IsZero() {
+			t.Errorf("not seen: %+v", s)
+		}
+	}
+	if s := worker.certs.server(t.Context(), worker, endpoint); !s.expires.After(time.Now()) {
+		t.Errorf("seen: %+v", s)
+	}
+	if n := strings.Count(w.log.String(), "certificate of a server cannot be seen"); n != 1 {
+		t.Errorf("logged %d times", n)
 	}
 }
 

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,10 @@ func (w *Worker) prune(ctx context.Context, run cronjobs.Run) (string, error) {
 	if err := run.MayAct(); err != nil {
 		return "", err
 	}
-	return w.eachVault(ctx, func(v *vault) (string, error) {
+	return w.eachVault(ctx, func(ctx context.Context, v *vault) (string, error) {
+		if _, err := v.index(ctx); err != nil {
+			return "", err
+		}
 		p := &pruning{Worker: w, vault: v, run: run}
 		err := p.backups(ctx)
 		for round := 1; errors.Is(err, snapshot.ErrChanged) && round < pruneRounds; round++ {
@@ -47,6 +51,7 @@ type pruning struct {
 	run   cronjobs.Run
 
 	left, removed, leftovers, old int
+	others                        []snapshot.OtherLineage
 }
 
 func (p *pruning) backups(ctx context.Context) error {
@@ -54,21 +59,24 @@ func (p *pruning) backups(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.left = len(plan.Decisions)
+	p.left, p.others = len(plan.Decisions), plan.Others
 	for _, problem := range plan.Problems {
 		p.Log.Warn("not pruned: it cannot be read", "store", p.vault.name, "id", problem.ID, "error", problem.Err)
 	}
-	backups := make(map[string]bool)
+	reasons := make(map[string]string)
 	for _, d := range plan.Remove() {
-		backups[d.Backup.ID] = true
+		reasons[d.Backup.ID] = cmp.Or(strings.Join(d.Reasons, ", "), "no rule keeps it")
 	}
 	return plan.ApplyAll(ctx, snapshot.ApplyOptions{MayAct: p.run.MayAct, Done: func(name string, err error) {
+		reason, backup := reasons[name]
 		switch {
 		case err != nil:
-		case backups[name]:
+		case backup:
 			p.removed, p.left = p.removed+1, p.left-1
+			p.Log.Info("a backup was removed", "store", p.vault.name, "id", name, "reason", reason)
 		default:
 			p.leftovers++
+			p.Log.Info("a leftover was removed", "store", p.vault.name, "name", name)
 		}
 	}})
 }
@@ -100,6 +108,9 @@ func (p *pruning) summary() string {
 	}
 	if p.old > 0 {
 		words = append(words, english.Plural(p.old, "old record", "")+" removed")
+	}
+	for _, o := range p.others {
+		words = append(words, fmt.Sprintf("%s of the life %s not touched", english.Plural(o.Backups, "backup", ""), o.Lineage))
 	}
 	return strings.Join(words, ", ")
 }

@@ -44,6 +44,11 @@ func TestPruneAsksBeforeEachRemoval(t *testing.T) {
 		t.Errorf("summary %q", summary)
 	}
 	for _, store := range []string{"s3", "local"} {
+		for _, id := range ids[:2] {
+			if want := `msg="a backup was removed" cluster=production store=` + store + ` id=` + id + ` reason="`; strings.Count(w.log.String(), want) != 1 {
+				t.Errorf("the log does not say once %q:\n%s", want, &w.log)
+			}
+		}
 		if got := w.ids(store); !reflect.DeepEqual(got, ids[2:]) {
 			t.Errorf("in %s %q, want %q", store, got, ids[2:])
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/etcdha/etcdha/cronjobs"
@@ -14,34 +15,53 @@ import (
 	"github.com/etcdha/etcdha/storage"
 )
 
-// recordFormat is the only format of the records of jobs.
-const recordFormat = 1
-
 // Last implements [cronjobs.Records]. The stores' newest counts; it is an error only if
-// none of them can be read.
+// none of them can be read. A store that lacks it gets it: it may be the only one that
+// can be read next time.
 func (w *Worker) Last(ctx context.Context, job config.JobName) (*status.Record, error) {
-	vaults, failed := w.vaults(ctx)
+	all, failed := sorted(ask(ctx, w, storeWait, func(ctx context.Context, s *shelf) (*lastRecord, error) {
+		return w.lastIn(ctx, s, job)
+	}))
 	var last *status.Record
-	for _, v := range vaults {
-		r, err := w.lastIn(ctx, v, job)
-		if err != nil {
-			failed = append(failed, v.failed(err))
-			continue
-		}
-		if r != nil && (last == nil || better(r, last)) {
+	for _, in := range all {
+		if r := in.record; r != nil && (last == nil || better(r, last)) {
 			last = r
 		}
 	}
-	if len(failed) == len(w.shelves) {
+	if len(all) == 0 {
 		return nil, inStore(errors.Join(failed...))
 	}
 	for _, err := range failed {
 		w.Log.Warn("records of a store cannot be read", "job", job, "error", err)
 	}
+	if last != nil && last.Etcdha != "" {
+		w.spread(ctx, *last, all)
+	}
 	if job != config.Snapshot {
 		return last, nil
 	}
 	return w.unrecorded(ctx, last)
+}
+
+// lastRecord is the newest record of a job in a store.
+type lastRecord struct {
+	shelf  *shelf
+	record *status.Record // nil: none
+}
+
+// spread puts the newest record where it is missing. It has happened whoever is active.
+func (w *Worker) spread(ctx context.Context, r status.Record, all []*lastRecord) {
+	for _, a := range ask(ctx, w, storeWait, func(ctx context.Context, s *shelf) (struct{}, error) {
+		i := slices.IndexFunc(all, func(in *lastRecord) bool { return in.shelf == s })
+		if i < 0 || all[i].record != nil && !all[i].record.Slot.Before(r.Slot) {
+			return struct{}{}, nil
+		}
+		return struct{}{}, w.addIn(ctx, s, r)
+	}) {
+		if a.err != nil {
+			w.Log.Warn("a store has not got a record that it lacks", "job", r.Job, "slot", r.Slot, "error", a.err)
+		}
+	}
 }
 
 // better tells whether a record says more than another one: of a later slot, or of the
@@ -53,12 +73,20 @@ func better(r, than *status.Record) bool {
 	return than.Etcdha == ""
 }
 
-// lastIn is the newest record in a store. One that is damaged says by its name that
-// the slot had its run, and nothing of how that went.
-func (w *Worker) lastIn(ctx context.Context, v *vault, job config.JobName) (*status.Record, error) {
-	all, err := v.JobRecords(ctx, string(job))
-	if err != nil || len(all) == 0 {
+// lastIn is the newest record in a store that is not dated in the future. One that is
+// damaged says by its name that the slot had its run, and nothing of how that went.
+func (w *Worker) lastIn(ctx context.Context, s *shelf, job config.JobName) (*lastRecord, error) {
+	v, err := w.vault(ctx, s)
+	if err != nil {
 		return nil, err
+	}
+	all, err := v.JobRecords(ctx, string(job))
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(r snapshot.JobRecord) bool { return r.Slot.After(w.Now().Add(maxSkew)) })
+	if len(all) == 0 {
+		return &lastRecord{shelf: s}, nil
 	}
 	newest := all[len(all)-1]
 	r := new(status.Record)
@@ -66,15 +94,16 @@ func (w *Worker) lastIn(ctx context.Context, v *vault, job config.JobName) (*sta
 	if err == nil && (r.Cluster != w.cluster.Name || r.Job != job || !r.Slot.Equal(newest.Slot)) {
 		err = fail.Verificationf("record of %s %s lies in the place of another one", r.Job, r.Slot.UTC().Format(time.RFC3339))
 	}
-	if errors.Is(err, fail.ErrVerification) || errors.Is(err, snapshot.ErrNewerFormat) {
-		return &status.Record{Format: recordFormat, Cluster: w.cluster.Name, Job: job, Slot: newest.Slot, Error: err.Error(), Hint: fail.Hint(err), Kind: "verification"}, nil
+	if unreadable(err) {
+		r, err = &status.Record{Format: snapshot.Format, Cluster: w.cluster.Name, Job: job, Slot: newest.Slot, Error: err.Error(), Hint: fail.Hint(err), Kind: "verification"}, nil
 	}
-	return r, err
+	return &lastRecord{shelf: s, record: r}, err
 }
 
 // unrecorded makes a record of a backup whose instance was killed before it could write
 // one. It has to be in every store that can be read: those that lack it are still to
-// get it.
+// get it. One that was begun before the end of the last run is of that one, which may
+// have gone on beyond the next slot.
 func (w *Worker) unrecorded(ctx context.Context, last *status.Record) (*status.Record, error) {
 	var backup *known
 	complete := true
@@ -89,21 +118,21 @@ func (w *Worker) unrecorded(ctx context.Context, last *status.Record) (*status.R
 		return last, err
 	}
 	slot := w.slotOf(backup.Started)
-	if slot.IsZero() || last != nil && !slot.After(last.Slot) {
+	if slot.IsZero() || last != nil && (!slot.After(last.Slot) || !backup.Started.After(last.Finished)) {
 		return last, nil
 	}
 	return &status.Record{
-		Format: recordFormat, Cluster: w.cluster.Name, Job: config.Snapshot, Slot: slot,
+		Format: snapshot.Format, Cluster: w.cluster.Name, Job: config.Snapshot, Slot: slot,
 		Started: backup.Started, Finished: backup.Finished, Attempts: 1, Passed: true,
 		Summary: backup.ID + ", found without a record", Etcdha: w.Version,
 	}, nil
 }
 
-// newest is the newest ordinary backup that is not dated in the future.
+// newest is the newest ordinary backup that is as configured and not dated in the future.
 func (w *Worker) newest(all []*known) *known {
 	var newest *known
 	for _, k := range all { // oldest first
-		if !k.Emergency && !k.Started.After(w.Now()) {
+		if !k.Emergency && k.asConfigured && !k.Started.After(w.Now()) {
 			newest = k
 		}
 	}
@@ -120,29 +149,31 @@ func (w *Worker) slotOf(t time.Time) time.Time {
 	return time.Time{}
 }
 
-// Add implements [cronjobs.Records]. Every store gets the record; it is an error if
-// none has it. All take them in the same order, so that of two instances at the same
-// time one hears of the other at once.
+// Add implements [cronjobs.Records]. Every store gets the record, all at the same time;
+// it is an error if none has it, or if one has another one.
 func (w *Worker) Add(ctx context.Context, r status.Record) error {
-	r.Format, r.Slot, r.Started, r.Finished = recordFormat, r.Slot.UTC(), r.Started.UTC(), r.Finished.UTC()
-	vaults, failed := w.vaults(ctx)
-	kept := false
-	for _, v := range vaults {
-		err := v.AddJobRecord(ctx, snapshot.JobRecord{Job: string(r.Job), Slot: r.Slot}, r)
-		switch {
-		case errors.Is(err, storage.ErrExist):
-			return fmt.Errorf("store %s: %w", v.name, cronjobs.ErrRecorded)
-		case err != nil:
-			failed = append(failed, v.failed(err))
-		default:
-			kept = true
+	kept, failed := sorted(ask(ctx, w, storeWait, func(ctx context.Context, s *shelf) (struct{}, error) {
+		return struct{}{}, w.addIn(ctx, s, r)
+	}))
+	for _, err := range failed {
+		if errors.Is(err, storage.ErrExist) {
+			return fmt.Errorf("%w: %w", cronjobs.ErrRecorded, err)
 		}
 	}
-	if !kept {
+	if len(kept) == 0 {
 		return inStore(errors.Join(failed...))
 	}
 	for _, err := range failed {
 		w.Log.Warn("a store has not got the record of a job", "job", r.Job, "error", err)
 	}
 	return nil
+}
+
+func (w *Worker) addIn(ctx context.Context, s *shelf, r status.Record) error {
+	v, err := w.vault(ctx, s)
+	if err != nil {
+		return err
+	}
+	r.Format, r.Slot, r.Started, r.Finished, r.LastSuccess = snapshot.Format, r.Slot.UTC(), r.Started.UTC(), r.Finished.UTC(), r.LastSuccess.UTC()
+	return v.AddJobRecord(ctx, snapshot.JobRecord{Job: string(r.Job), Slot: r.Slot}, r)
 }

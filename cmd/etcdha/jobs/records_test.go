@@ -39,9 +39,6 @@ func (w *world) away(store string) (back func()) {
 // A slot has one record. It is in every store, and one store is enough to know it.
 func TestARecordForEachSlot(t *testing.T) {
 	w := newWorld(t, 1, "s3", "local")
-	for _, dir := range w.dirs {
-		w.must(os.Mkdir(dir, 0o700))
-	}
 	worker := w.worker()
 	if r, err := worker.Last(t.Context(), config.Verify); r != nil || err != nil {
 		t.Errorf("in the beginning: %+v, %v", r, err)
@@ -63,13 +60,19 @@ func TestARecordForEachSlot(t *testing.T) {
 		t.Errorf("another one for the slot: %v", err)
 	}
 
-	// A record that is damaged in one store is whole in the other.
+	// A record that is damaged in one store is whole in the other, which has got it meanwhile.
 	w.flip(w.file("s3", "verify", "20261120T230000Z.json"))
 	w.flip(w.file("s3", "verify", "20261121T000000Z.json"))
+	if r, err := worker.Last(t.Context(), config.Verify); err != nil || !reflect.DeepEqual(*r, newer) {
+		t.Errorf("damaged in one store: %+v, %v", r, err)
+	}
+	w.flip(w.file("local", "verify", "20261121T000000Z.json"))
 	if r, err := worker.Last(t.Context(), config.Verify); err != nil || !r.Slot.Equal(newer.Slot) || r.Passed || !strings.Contains(r.Error, "damaged") {
 		t.Errorf("only the damaged one is left: %+v, %v", r, err)
 	}
-	w.must(os.Remove(w.file("s3", "verify", "20261121T000000Z.json")))
+	for store := range w.dirs {
+		w.must(os.Remove(w.file(store, "verify", "20261121T000000Z.json")))
+	}
 	if r, err := worker.Last(t.Context(), config.Verify); err != nil || r.Instance != "node-1" || !r.Slot.Equal(aSlot) {
 		t.Errorf("of the sound store: %+v, %v", r, err)
 	}

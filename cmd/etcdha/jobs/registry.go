@@ -11,6 +11,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	"google.golang.org/grpc"
 
 	"github.com/etcdha/etcdha/cronjobs/config"
@@ -143,8 +144,10 @@ func (r *Registry) Attending(ctx context.Context) (election.Attendance, error) {
 		if members, err = pb.NewClusterClient(conn).MemberList(ctx, &pb.MemberListRequest{Linearizable: true}); err != nil {
 			return err
 		}
-		status, err = pb.NewMaintenanceClient(conn).Status(ctx, &pb.StatusRequest{})
-		return err
+		if status, err = pb.NewMaintenanceClient(conn).Status(ctx, &pb.StatusRequest{}); err != nil || !alarmed(status) {
+			return err
+		}
+		return living(ctx, conn, found)
 	})
 	if err != nil {
 		return election.Attendance{}, err
@@ -156,7 +159,7 @@ func (r *Registry) Attending(ctx context.Context) (election.Attendance, error) {
 			a.Voters = append(a.Voters, m.ID)
 		}
 	}
-	a.Alarmed = slices.ContainsFunc(status.Errors, isAlarm)
+	a.Alarmed = alarmed(status)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a.Self = r.self
@@ -180,6 +183,17 @@ func (r *Registry) read(found *pb.RangeResponse) election.Attendance {
 	return a
 }
 
+// living leaves out what only stands there because an alarm forbids etcd to revoke leases.
+func living(ctx context.Context, conn *grpc.ClientConn, found *pb.RangeResponse) error {
+	var errs []error
+	found.Kvs = slices.DeleteFunc(found.Kvs, func(kv *mvccpb.KeyValue) bool {
+		over, err := membership.LeaseOver(ctx, conn, kv.Lease)
+		errs = append(errs, err)
+		return over
+	})
+	return errors.Join(errs...)
+}
+
 // all asks for all keys of the cluster.
 func (r *Registry) all() *pb.RangeRequest {
 	end := []byte(r.prefix)
@@ -187,6 +201,8 @@ func (r *Registry) all() *pb.RangeRequest {
 	return &pb.RangeRequest{Key: []byte(r.prefix), RangeEnd: end}
 }
 
-// isAlarm tells an alarm among what Status reports, where it is the text form of etcd's
-// AlarmMember, such as "memberID:1234 alarm:NOSPACE".
-func isAlarm(text string) bool { return strings.Contains(text, "alarm:") }
+// alarmed tells whether there is an alarm among what Status reports, where it is the text form
+// of etcd's AlarmMember, such as "memberID:1234 alarm:NOSPACE".
+func alarmed(s *pb.StatusResponse) bool {
+	return slices.ContainsFunc(s.Errors, func(text string) bool { return strings.Contains(text, "alarm:") })
+}

@@ -7,9 +7,11 @@ import (
 	"testing"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/etcdha/etcdha/cronjobs/election"
+	"github.com/etcdha/etcdha/membership"
 )
 
 func (w *world) registry(instance string) *Registry {
@@ -54,6 +56,51 @@ func TestRegistryKeys(t *testing.T) {
 	if a, err = two.Attending(t.Context()); err != nil || a.Active != "" || len(a.Instances) != 0 {
 		t.Errorf("in the end: %+v, %v", a, err)
 	}
+}
+
+// A CORRUPT alarm forbids etcd to revoke leases. What the dead have left behind stands there as
+// long as it lasts, and is nobody's once its lease is over.
+func TestRegistryUnderCorruption(t *testing.T) {
+	w := newWorld(t, 1)
+	holder, other := w.registry("cp-1"), w.registry("cp-2")
+	lock, err := holder.Lead(t.Context())
+	w.must(err)
+	entry, err := holder.Attend(t.Context())
+	w.must(err)
+	w.alarmOf(pb.AlarmType_CORRUPT, pb.AlarmRequest_ACTIVATE)
+	w.until("a renewal is due", func() bool { return lock.Held(testLease-testRetry) != nil })
+	w.until("it is renewed all the same", func() bool { return lock.Held(testLease-testRetry) == nil })
+	if taken, ok := errors.AsType[*election.TakenError](second(other.Lead(t.Context()))); !ok || taken.Who != "cp-1" {
+		t.Errorf("it is not taken: %v", taken)
+	}
+	freed := make(chan error, 1)
+	go func() { freed <- other.Freed(t.Context()) }()
+	for _, l := range []election.Lock{lock, entry} { // revoking the lease is refused: it is as if cp-1 was killed
+		if err := l.Release(t.Context()); err == nil {
+			t.Error("it was released")
+		}
+	}
+	w.until("it is nobody's", func() bool {
+		err := second(other.Lead(t.Context()))
+		return errors.Is(err, election.ErrAlarmed) && errors.Is(err, membership.ErrAlarmed)
+	})
+	w.must(<-freed)
+	found, err := w.client.Get(t.Context(), registryPrefix, clientv3.WithPrefix())
+	if err != nil || found.Count != 2 {
+		t.Errorf("there are %d keys, %v", found.Count, err)
+	}
+	w.until("nobody attends", func() bool {
+		a, err := other.Attending(t.Context())
+		return err == nil && a.Alarmed && a.Active == "" && len(a.Instances) == 0
+	})
+	w.alarmOf(pb.AlarmType_CORRUPT, pb.AlarmRequest_DEACTIVATE)
+	w.until("etcd revokes the leases, and there is a lock again", func() bool {
+		lock, err := other.Lead(t.Context())
+		if err == nil {
+			w.must(lock.Release(t.Context()))
+		}
+		return err == nil
+	})
 }
 
 func second[T any](_ T, err error) error { return err }

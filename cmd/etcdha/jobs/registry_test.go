@@ -151,8 +151,13 @@ func (w *world) memberID(member int) uint64 {
 
 func (w *world) alarm(action pb.AlarmRequest_AlarmAction) {
 	w.Helper()
+	w.alarmOf(pb.AlarmType_NOSPACE, action)
+}
+
+func (w *world) alarmOf(alarm pb.AlarmType, action pb.AlarmRequest_AlarmAction) {
+	w.Helper()
 	_, err := pb.NewMaintenanceClient(w.client.ActiveConnection()).Alarm(w.Context(), &pb.AlarmRequest{
-		Action: action, Alarm: pb.AlarmType_NOSPACE, MemberID: w.memberID(0),
+		Action: action, Alarm: alarm, MemberID: w.memberID(0),
 	})
 	w.must(err)
 }
@@ -168,7 +173,7 @@ func TestRealElectionsSpread(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		for n := range clusters {
-			p := participant{Name: name, Cluster: w.config, Lease: testLease, RenewDeadline: testRenew, RetryPeriod: testRetry}
+			p := participant{Name: name, Cluster: w.config, Lease: testLease, RenewDeadline: testRenew, RetryPeriod: testRenew / 2} // they are many
 			p.Cluster.Name = fmt.Sprintf("cluster-%d", n)
 			running.Go(func() {
 				p.elector().Run(ctx, func(ctx context.Context, _ election.Term) {

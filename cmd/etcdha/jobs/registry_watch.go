@@ -9,6 +9,8 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"google.golang.org/grpc"
+
+	"github.com/etcdha/etcdha/membership"
 )
 
 // Freed implements [election.Registry]. The lock is watched, and looked at as well each
@@ -21,7 +23,7 @@ func (r *Registry) Freed(ctx context.Context) error {
 	if err != nil || first.created == 0 {
 		return err
 	}
-	watched, answered := r.watch(ctx, first), r.Now()
+	watched, answered, asked := r.watch(ctx, first), r.Now(), r.Now()
 	look := time.NewTicker(r.RetryPeriod)
 	defer look.Stop()
 	for {
@@ -46,11 +48,26 @@ func (r *Registry) Freed(ctx context.Context) error {
 		if answered = r.Now(); watched == nil {
 			watched = r.watch(ctx, now)
 		}
+		if answered.Sub(asked) >= r.LeaseDuration {
+			if asked = answered; r.over(ctx, now.lease) {
+				return nil
+			}
+		}
 	}
+}
+
+// over tells whether a lease has run out without being revoked, which a CORRUPT alarm forbids.
+func (r *Registry) over(ctx context.Context, lease int64) (over bool) {
+	err := r.do(ctx, func(ctx context.Context, conn *grpc.ClientConn) (err error) {
+		over, err = membership.LeaseOver(ctx, conn, lease)
+		return err
+	})
+	return err == nil && over
 }
 
 // sight is what was seen of the lock.
 type sight struct {
+	lease   int64
 	created int64 // revision, 0: nobody has it
 	at      int64 // revision
 	conn    *grpc.ClientConn
@@ -58,13 +75,13 @@ type sight struct {
 
 func (r *Registry) lookAtActive(ctx context.Context) (s sight, err error) {
 	err = r.do(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
-		found, err := pb.NewKVClient(conn).Range(ctx, &pb.RangeRequest{Key: r.active(), KeysOnly: true})
+		found, err := pb.NewKVClient(conn).Range(ctx, &pb.RangeRequest{Key: r.active()})
 		if err != nil {
 			return err
 		}
 		s = sight{at: found.Header.Revision, conn: conn}
 		if len(found.Kvs) > 0 {
-			s.created = found.Kvs[0].CreateRevision
+			s.created, s.lease = found.Kvs[0].CreateRevision, found.Kvs[0].Lease
 		}
 		return nil
 	})
@@ -126,12 +143,12 @@ func (r *Registry) do(ctx context.Context, request func(context.Context, *grpc.C
 }
 
 func (r *Registry) once(ctx context.Context, endpoint string, request func(context.Context, *grpc.ClientConn) error) error {
-	conn, err := r.client.Conn(endpoint)
+	ctx, cancel := context.WithTimeout(ctx, min(registryRequest, r.RetryPeriod))
+	defer cancel()
+	conn, err := r.client.ConnWithin(ctx, endpoint)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(registryRequest, r.RetryPeriod))
-	defer cancel()
 	if err := request(ctx, conn); err != nil {
 		return r.etcd.Diagnose(ctx, endpoint, err)
 	}
@@ -156,9 +173,5 @@ func (r *Registry) answered(endpoint string) {
 func (r *Registry) learn(endpoints []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, endpoint := range endpoints {
-		if !slices.Contains(r.endpoints, endpoint) {
-			r.endpoints = append(r.endpoints, endpoint)
-		}
-	}
+	r.endpoints = membership.LearnEndpoints(r.endpoints, endpoints)
 }

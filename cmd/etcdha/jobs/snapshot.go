@@ -15,6 +15,7 @@ import (
 	"github.com/etcdha/etcdha/cronjobs"
 	"github.com/etcdha/etcdha/internal/fail"
 	"github.com/etcdha/etcdha/snapshot"
+	"github.com/etcdha/etcdha/storage"
 )
 
 // snapshot saves to the stores that have no backup of the slot yet. One that another
@@ -26,7 +27,7 @@ func (w *Worker) snapshot(ctx context.Context, run cronjobs.Run) (string, error)
 		return "", err
 	}
 	defer cluster.Close()
-	s := &slot{Worker: w, cluster: cluster, began: run.Slot}
+	s := &slot{Worker: w, cluster: cluster, run: run}
 	lacking, err := s.lookFor(ctx)
 	if err != nil {
 		return "", err
@@ -46,7 +47,7 @@ func (w *Worker) snapshot(ctx context.Context, run cronjobs.Run) (string, error)
 type slot struct {
 	*Worker
 	cluster *snapshot.Cluster
-	began   time.Time
+	run     cronjobs.Run
 
 	kept   []*kept
 	failed []error // of stores, which are named
@@ -60,38 +61,55 @@ type kept struct {
 
 // lookFor sorts the stores by whether they have a backup of the slot.
 func (s *slot) lookFor(ctx context.Context) (lacking []*vault, err error) {
-	vaults, lost := s.vaults(ctx)
-	s.failed = lost
-	for _, v := range vaults {
-		b, err := s.find(ctx, v)
-		switch {
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case err != nil:
-			s.failed = append(s.failed, v.failed(err))
-		case b != nil:
-			s.kept = append(s.kept, &kept{vault: v, backup: b})
-		default:
-			lacking = append(lacking, v)
+	var looked []*kept
+	looked, s.failed = sorted(ask(ctx, s.Worker, lookWait, s.look))
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	for _, k := range looked {
+		if k.backup != nil {
+			s.kept = append(s.kept, k)
+		} else {
+			lacking = append(lacking, k.vault)
 		}
 	}
 	return lacking, nil
 }
 
-// find returns the newest backup of the slot, nil if there is none. Nothing is read
-// of older ones, which are the most.
+func (s *slot) look(ctx context.Context, on *shelf) (*kept, error) {
+	v, err := s.vault(ctx, on)
+	if err != nil {
+		return nil, err
+	}
+	v.MayAct = s.run.MayAct
+	b, err := s.find(ctx, v)
+	return &kept{vault: v, backup: b}, err
+}
+
+// maxSkew is more than the clocks of hosts differ that somebody looks after. What is dated
+// later was written by a clock that was wrong, and says nothing of when.
+const maxSkew = time.Minute
+
+// find returns the newest backup of the slot, nil if there is none. One counts that is as a
+// save would make it now. Nothing is read of older ones, which are the most.
 func (s *slot) find(ctx context.Context, v *vault) (*snapshot.Backup, error) {
-	all, err := v.Index(ctx)
+	all, err := v.index(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range slices.Backward(all) {
-		if began, ok := l.Began(); !ok || began.Before(s.began.Truncate(time.Second)) {
+		began, ok := l.Began()
+		if !ok || began.Before(s.run.Slot.Truncate(time.Second)) || began.After(s.Now().Add(maxSkew)) {
 			continue
 		}
 		b, err := v.Read(ctx, l)
-		if err != nil || b.Kind != snapshot.KindOrdinary || b.Started.Before(s.began) {
-			continue // what cannot be read is no backup to rely on
+		switch {
+		case unreadable(err), errors.Is(err, storage.ErrNotExist): // no backup to rely on; or pruned
+			continue
+		case err != nil:
+			return nil, err
+		case b.Kind != snapshot.KindOrdinary || b.Started.Before(s.run.Slot) || !s.asConfigured(l, b):
+			continue
 		}
 		if same, err := v.SameLife(ctx, b, furthest(s.cluster)); err != nil || same {
 			return b, err
@@ -100,27 +118,61 @@ func (s *slot) find(ctx context.Context, v *vault) (*snapshot.Backup, error) {
 	return nil, nil
 }
 
-// copy brings the backup that one store has into the others, and returns those that
+// unreadable tells whether an error says that reading again changes nothing.
+func unreadable(err error) bool {
+	return errors.Is(err, fail.ErrVerification) || errors.Is(err, snapshot.ErrNewerFormat)
+}
+
+// asConfigured tells whether a backup can be opened by those only who are to open it, and
+// is signed if it has to be. Others are made by hand.
+func (w *Worker) asConfigured(l snapshot.Listing, b *snapshot.Backup) bool {
+	if w.signKey != nil && !l.Signed {
+		return false
+	}
+	if w.seal.Recipients == nil {
+		return true
+	}
+	return b.Encryption != nil && slices.Equal(
+		slices.Sorted(slices.Values(b.Encryption.Recipients)), slices.Sorted(slices.Values(w.seal.Recipients.Fingerprints())))
+}
+
+// copy brings the backup that a store has into the others, and returns those that
 // need one of their own: an interrupted save can have left something in the way, and
-// the backup can be damaged where it lies.
+// the backup can be damaged wherever it lies.
 func (s *slot) copy(ctx context.Context, lacking []*vault) (left []*vault) {
-	if len(s.kept) == 0 {
+	have := s.kept
+	if len(have) == 0 {
 		return lacking
 	}
-	from := s.kept[0]
 	for _, v := range lacking {
-		_, err := from.Copy(ctx, from.backup, v.Store)
+		backup, err := s.copyInto(ctx, have, v)
 		switch {
 		case errors.Is(err, fail.ErrVerification):
-			s.Log.Warn("a backup cannot be copied", "from", from.name, "to", v.name, "error", err)
 			left = append(left, v)
 		case err != nil:
 			s.failed = append(s.failed, v.failed(err))
 		default:
-			s.kept = append(s.kept, &kept{vault: v, backup: from.backup})
+			s.kept = append(s.kept, &kept{vault: v, backup: backup})
 		}
 	}
 	return left
+}
+
+// copyInto copies from the first store that can give it. The error is that of the last.
+func (s *slot) copyInto(ctx context.Context, have []*kept, v *vault) (*snapshot.Backup, error) {
+	var err error
+	for _, from := range have {
+		var copied snapshot.Copied
+		copied, err = from.Copy(ctx, from.backup, v.Store)
+		if err == nil {
+			if copied.Damaged != nil {
+				s.Log.Warn("records of a backup are damaged", "store", from.name, "id", from.backup.ID, "error", copied.Damaged)
+			}
+			return from.backup, nil
+		}
+		s.Log.Warn("a backup cannot be copied", "from", from.name, "to", v.name, "error", err)
+	}
+	return nil, err
 }
 
 // save streams from a member into the stores.

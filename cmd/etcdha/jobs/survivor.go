@@ -93,6 +93,9 @@ func (w *Worker) LastEmergency(ctx context.Context, member uint64) (*status.Back
 	var newest *status.Backup
 	err := w.anyShelf(ctx, func(all []*known) {
 		for _, k := range all {
+			if k.Started.After(w.Now().Add(maxSkew)) {
+				continue // or it would say for long that none is due
+			}
 			if k.Emergency && k.member == fmt.Sprintf("%x", member) && (newest == nil || k.Started.After(newest.Started)) {
 				newest = &k.Backup
 			}
@@ -101,25 +104,27 @@ func (w *Worker) LastEmergency(ctx context.Context, member uint64) (*status.Back
 	return newest, err
 }
 
+// lookWait is how long a look into a store may take for those who wait for it: less than
+// they do. What was read by then need not be read again.
+const lookWait = 25 * time.Second
+
 // anyShelf looks into every store, and is an error only if none can be read: what
 // others have counts.
 func (w *Worker) anyShelf(ctx context.Context, see func([]*known)) error {
-	var failed []error
-	for _, s := range w.shelves {
+	seen, failed := sorted(ask(ctx, w, lookWait, func(ctx context.Context, s *shelf) ([]*known, error) {
 		_, all, err := w.look(ctx, s)
-		if err != nil {
-			failed = append(failed, inNamed(s.config.Name, err))
-			continue
-		}
+		return all, err
+	}))
+	if len(seen) == 0 {
+		return inStore(errors.Join(failed...))
+	}
+	for _, all := range seen {
 		see(all)
 	}
-	if len(failed) < len(w.shelves) {
-		for _, err := range failed {
-			w.Log.Warn("a store cannot be read", "error", err)
-		}
-		return nil
+	for _, err := range failed {
+		w.Log.Warn("a store cannot be read", "error", err)
 	}
-	return inStore(errors.Join(failed...))
+	return nil
 }
 
 // SaveEmergency implements [cronjobs.Survivor].

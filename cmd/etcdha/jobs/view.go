@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -32,6 +33,7 @@ type known struct {
 	id, lineage   string
 	status.Backup        // without an id if it was never read
 	member        string // id of the one that it came from, in hex
+	asConfigured  bool
 
 	records int    // that it had then
 	newest  string // the last of them in their order
@@ -72,101 +74,112 @@ func (v *view) last() (status.Store, []*known) {
 	return v.store, slices.DeleteFunc(all, func(k *known) bool { return k.ID == "" })
 }
 
+// refresh is not waited for longer than ctx lasts. One that hangs, as a mount can, keeps
+// the token, so that there is one at most.
 func (w *Worker) refresh(ctx context.Context, s *shelf) error {
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return silent(ctx)
 	case <-s.view.token:
 	}
-	defer func() { s.view.token <- struct{}{} }()
+	_, err := within(ctx, 0, func() (struct{}, error) {
+		defer func() { s.view.token <- struct{}{} }()
+		return struct{}{}, w.read(ctx, s)
+	})
+	return err
+}
+
+// read reads what has changed. It is an error if nothing of it can be read, and if ctx ends
+// before all of it is: then what was read stays, so that the next look comes further.
+func (w *Worker) read(ctx context.Context, s *shelf) error {
 	c, err := w.vault(ctx, s)
 	if err != nil {
 		return err
 	}
-	found, err := s.view.read(ctx, c)
+	listed, err := c.index(ctx)
 	if err != nil {
 		return err
 	}
 	v := s.view
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.known = found
-	v.store = status.Store{Name: s.config.Name, URL: c.Store.String(), Read: w.Now()}
-	for _, k := range found {
-		if k.err != nil {
-			v.store.Unread++
-		}
-	}
-	return nil
-}
-
-// parallelReads of small objects hide the round trips of a remote store.
-const parallelReads = 8
-
-// read reads what has changed. It is an error if nothing of it can be read.
-func (v *view) read(ctx context.Context, c *vault) (map[string]*known, error) {
-	listed, err := c.Index(ctx)
-	if err != nil {
-		return nil, err
-	}
 	found := make([]*known, len(listed))
-	group, reading := errgroup.WithContext(ctx)
-	group.SetLimit(parallelReads)
+	var group errgroup.Group
+	group.SetLimit(smallReads)
 	for i, l := range listed {
 		found[i] = v.known[l.Lineage+"/"+l.ID]
 		if found[i].changed(l) {
 			group.Go(func() error {
-				found[i] = know(reading, c, l, found[i])
-				return reading.Err()
+				return w.Stores.read(ctx, func() {
+					if k := w.know(ctx, c, l, found[i]); k.err == nil || ctx.Err() == nil {
+						found[i] = k
+					}
+				})
 			})
 		}
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	all := make(map[string]*known, len(listed))
+	err = group.Wait()
+	return v.keep(found, err, status.Store{Name: s.config.Name, URL: c.Store.String(), Read: w.Now()})
+}
+
+// keep keeps what was found. With the error of a look that was broken off it is not all.
+func (v *view) keep(found []*known, brokenOff error, s status.Store) error {
+	all := make(map[string]*known, len(found))
 	var failed []error
 	for _, k := range found {
+		if k == nil { // it was not its turn yet
+			continue
+		}
 		all[k.key()] = k
 		if k.err != nil {
 			failed = append(failed, k.err)
 		}
 	}
-	if len(failed) > 0 && len(failed) == len(found) && errors.Is(failed[0], storage.ErrUnavailable) {
-		return nil, failed[0]
+	if brokenOff == nil && len(failed) > 0 && len(failed) == len(found) && errors.Is(failed[0], storage.ErrUnavailable) {
+		return failed[0]
 	}
-	return all, nil
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.known = all
+	if brokenOff == nil {
+		v.store = s
+		v.store.Unread = len(failed)
+	}
+	return brokenOff
 }
 
-// know reads a backup and what its reports say of it. One that cannot be read stays as it was.
-func know(ctx context.Context, c *vault, l snapshot.Listing, before *known) *known {
+// know reads a backup and what its reports say of it. What cannot be read stays as it was.
+func (w *Worker) know(ctx context.Context, c *vault, l snapshot.Listing, before *known) *known {
 	k := &known{id: l.ID, lineage: l.Lineage, records: l.Records, newest: l.Newest}
+	if before == nil {
+		before = &known{}
+	}
 	b, err := c.Read(ctx, l)
 	if err != nil {
-		if before != nil {
-			k.Backup, k.member = before.Backup, before.member
-		}
-		k.err = err
+		k.Backup, k.member, k.asConfigured, k.err = before.Backup, before.member, before.asConfigured, err
 		return k
 	}
-	k.member = b.Member.ID
+	k.member, k.asConfigured = b.Member.ID, w.asConfigured(l, b)
 	k.Backup = status.Backup{
 		ID: b.ID, Lineage: b.Cluster.Lineage, Emergency: b.Kind == snapshot.KindEmergency,
 		Started: b.Started, Finished: b.Finished, Revision: b.Revision,
 		DBSize: b.DB.Size, StoredSize: b.Stored.Size, Member: b.Member.Name,
 		Rung: status.Listed, Held: b.Held(),
+		Verified: before.Verified, Rehearsed: before.Rehearsed, Rehearsal: before.Rehearsal, RehearsalTime: before.RehearsalTime,
+	}
+	if before.ID != "" {
+		k.Rung = before.Rung
 	}
 	k.err = k.prove(ctx, c, b)
 	return k
 }
 
-// prove finds out how well a backup is proven.
+// prove finds out how well a backup is proven. With an error nothing changes.
 func (k *known) prove(ctx context.Context, c *vault, b *snapshot.Backup) error {
 	verified, err := c.LatestReport(ctx, b, snapshot.ReportVerification)
 	rehearsed, rehearsedErr := c.LatestReport(ctx, b, snapshot.ReportRehearsal)
 	if err := errors.Join(err, rehearsedErr); err != nil {
 		return err
 	}
+	k.Rung, k.Verified, k.Rehearsed, k.Rehearsal, k.RehearsalTime = status.Listed, time.Time{}, time.Time{}, nil, time.Time{}
 	if verified != nil && verified.Sound() {
 		k.Rung = status.Sampled
 		if verified.Reached(snapshot.RungStructure) {
@@ -174,7 +187,7 @@ func (k *known) prove(ctx context.Context, c *vault, b *snapshot.Backup) error {
 		}
 	}
 	if rehearsed != nil {
-		k.Rehearsal = stages(rehearsed.Checks)
+		k.Rehearsal, k.RehearsalTime = stages(rehearsed.Checks), rehearsed.Time
 	}
 	if rehearsed != nil && rehearsed.Sound() {
 		k.Rung, k.Rehearsed = status.Rehearsed, rehearsed.Time

@@ -78,6 +78,7 @@ func newWorld(t testing.TB, members int, stores ...string) *world {
 	}
 	for _, name := range stores {
 		w.dirs[name] = filepath.Join(t.TempDir(), "backups")
+		w.must(os.Mkdir(w.dirs[name], 0o700))
 		w.config.Stores = append(w.config.Stores, config.Store{Name: name, URL: w.dirs[name]})
 	}
 	return w

@@ -34,7 +34,7 @@ function replace(page) {
 
 function lost(why) {
   const seen = document.querySelector("#asof time").textContent;
-  const text = `The daemon does not answer (${why}). This is what was known at ${seen}.`;
+  const text = `${why}. This is what was known at ${seen}.`;
   const alert = document.getElementById("lost");
   if (alert.textContent !== text) alert.textContent = text;
 }
@@ -61,11 +61,13 @@ async function refresh() {
     if (page.getElementById("main")) {
       replace(page);
       document.getElementById("lost").textContent = "";
+    } else if (answer.status === 401) {
+      lost("The daemon needs the token again: load the page anew");
     } else {
-      lost(`${answer.status} ${answer.statusText}`.trim());
+      lost(`The daemon does not show this page (${`${answer.status} ${answer.statusText}`.trim()})`);
     }
   } catch (e) {
-    lost(e.name === "TimeoutError" ? "timeout" : "no connection");
+    lost(`The daemon does not answer (${e.name === "TimeoutError" ? "timeout" : "no connection"})`);
   } finally {
     timer = setTimeout(refresh, period);
   }

@@ -28,7 +28,7 @@ func (s Situation) Cluster(name string) status.Cluster {
 var Situations = []Situation{
 	{"healthy", status.Safe, "can restore to 21 minutes ago", func(*status.Cluster) {}},
 	{"fresh start", status.Warning, "not looked at yet", func(c *status.Cluster) {
-		*c = status.Cluster{Name: c.Name, Jobs: []status.Job{{Name: config.Snapshot, Schedule: "0 * * * *", Next: Now.Add(time.Second)}},
+		*c = status.Cluster{Name: c.Name, Since: Now.Add(-time.Second), Jobs: []status.Job{{Name: config.Snapshot, Schedule: "0 * * * *", Next: Now.Add(time.Second)}},
 			Stores: []status.Store{{Name: "s3", URL: "s3://backups/etcd"}}}
 	}},
 	{"no backup", status.Danger, "there is no backup", func(c *status.Cluster) {
@@ -64,7 +64,7 @@ var Situations = []Situation{
 			b.Rehearsal[6].Verdict, b.Rehearsal[6].Detail = "mismatch", "m2 has 41 keys less than the snapshot"
 		})
 	}},
-	{"damaged", status.Warning, "1 backup was found damaged", func(c *status.Cluster) { c.Stores[0].Backups[7].Rung = status.Failed }},
+	{"damaged", status.Danger, "1 backup was found damaged", func(c *status.Cluster) { c.Stores[0].Backups[7].Rung = status.Failed }},
 	{"all damaged", status.Danger, "no backup can be restored", func(c *status.Cluster) {
 		eachBackup(c, func(b *status.Backup) { b.Rung = status.Failed })
 	}},
@@ -78,7 +78,11 @@ var Situations = []Situation{
 			{Severity: "warning", Code: "member-down", Member: "m2", Text: "m2 does not answer: connection refused", Remedy: "start it, or: etcdha member replace m2 NEW --peer-urls=URL"},
 		}
 	}},
-	{"one voter", status.Warning, "the next member that fails costs quorum", func(c *status.Cluster) { c.Members, c.Margin = Members(1), 0 }},
+	{"one voter", status.Safe, "its one voter cannot be lost", func(c *status.Cluster) {
+		c.Members, c.Margin = Members(1), 0
+		c.Findings = []status.Finding{{Severity: "warning", Code: "quorum-at-limit", Text: "there is one voter: nothing is left if it fails",
+			Remedy: "etcdha member add NAME --peer-urls=URL --wait 10m"}}
+	}},
 	{"quorum lost", status.Danger, "m1 has had no leader for 12 minutes; what it holds was saved as", func(c *status.Cluster) {
 		c.Quorum, c.Margin, c.Members[0].Leader = false, -1, false
 		for i := 1; i < 3; i++ {
@@ -99,9 +103,29 @@ var Situations = []Situation{
 		c.Members, c.Quorum, c.Margin = nil, false, 0
 		c.Err, c.Hint = "dial 10.0.0.11:2379: no route to host", "is the network of the members reachable from here?"
 	}},
-	{"stale", status.Warning, "the members were last looked at 20 minutes ago", func(c *status.Cluster) { c.Observed = Now.Add(-20 * time.Minute) }},
+	{"stale", status.Danger, "the members were last looked at 20 minutes ago", func(c *status.Cluster) {
+		c.Observed = Now.Add(-20 * time.Minute)
+		eachStore(c, func(s *status.Store) { s.Read = c.Observed })
+	}},
+	{"store stale", status.Warning, "the store s3 was last read 20 minutes ago", func(c *status.Cluster) { c.Stores[0].Read = Now.Add(-20 * time.Minute) }},
+	{"store never read", status.Danger, "the store local was not looked into yet", func(c *status.Cluster) { c.Stores[1].Read, c.Stores[1].Backups = time.Time{}, nil }},
+	{"store new", status.Safe, "can restore to 21 minutes ago", func(c *status.Cluster) { c.Stores[1].Backups, c.Since = nil, Now.Add(-30*time.Minute) }},
+	{"nothing taken yet", status.Warning, "there is no backup yet", func(c *status.Cluster) {
+		c.Since = Now.Add(-30 * time.Minute)
+		eachStore(c, func(s *status.Store) { s.Backups = nil })
+	}},
+	{"job overdue", status.Warning, "defrag is overdue", func(c *status.Cluster) {
+		j := c.Job(config.Defrag)
+		j.Last.Slot = j.Expected.Add(-7 * day)
+	}},
+	{"verification failed", status.Danger, "verify-sample failed 9 hours ago: m2 is damaged", func(c *status.Cluster) {
+		failed(c.Job(config.VerifySample), status.Verification, "m2 is damaged", "")
+	}},
+	{"verification broken off", status.Warning, "verify failed", func(c *status.Cluster) {
+		failed(c.Job(config.Verify), "deadline", "the deadline of 24h has passed", "")
+	}},
 	{"one store down", status.Warning, "the store s3 cannot be read", func(c *status.Cluster) { c.Stores[0].Err, c.Stores[0].Hint = "list: 503 Service Unavailable", "" }},
-	{"store behind", status.Warning, "the newest backups are not in the store local", func(c *status.Cluster) { c.Stores[1].Backups = c.Stores[1].Backups[:20] }},
+	{"store behind", status.Danger, "the newest backups are not in the store local", func(c *status.Cluster) { c.Stores[1].Backups = c.Stores[1].Backups[:20] }},
 	{"unread entry", status.Warning, "1 entry in the store s3 cannot be read", func(c *status.Cluster) { c.Stores[0].Unread = 1 }},
 	{"all stores down", status.Danger, "no store can be read", func(c *status.Cluster) {
 		eachStore(c, func(s *status.Store) { s.Err = "list: access denied" })
@@ -115,7 +139,7 @@ var Situations = []Situation{
 	{"job failing", status.Warning, "prune failed 10 hours ago: list s3: access denied", func(c *status.Cluster) {
 		failed(c.Job(config.Prune), "store", "list s3: access denied", "the key needs s3:ListBucket")
 	}},
-	{"nobody active", status.Warning, "no instance runs the jobs", func(c *status.Cluster) { c.Active, c.Here = "", false }},
+	{"nobody active", status.Danger, "no instance runs the jobs", func(c *status.Cluster) { c.Active, c.Here = "", false }},
 	{"nothing scheduled", status.Warning, "no backups are scheduled", func(c *status.Cluster) { c.Jobs = c.Jobs[1:] }},
 	{"many members", status.Safe, "can lose 3 members", func(c *status.Cluster) {
 		c.Members, c.Margin = Members(7), 3

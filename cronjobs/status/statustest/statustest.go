@@ -30,7 +30,7 @@ func Fleet(clusters ...status.Cluster) status.Fleet {
 func Healthy(name string) status.Cluster {
 	backups := Backups(Now)
 	return status.Cluster{
-		Name: name, Active: "node-a", Here: true, Observed: Now.Add(-20 * time.Second),
+		Name: name, Since: Now.Add(-50 * time.Hour), Active: "node-a", Here: true, Observed: Now.Add(-20 * time.Second),
 		ID: "cdf818194e3a8c32", Members: Members(3), Quorum: true, Margin: 1,
 		Stores: []status.Store{
 			{Name: "s3", URL: "s3://backups/etcd", Read: Now.Add(-20 * time.Second), Backups: backups},
@@ -79,7 +79,7 @@ func Backups(now time.Time) []status.Backup {
 		}
 		if rung == status.Rehearsed {
 			b.Rehearsed = b.Started.Add(20 * time.Minute)
-			b.Rehearsal = Stages()
+			b.Rehearsal, b.RehearsalTime = Stages(), b.Rehearsed
 		}
 		backups = append(backups, b)
 	}

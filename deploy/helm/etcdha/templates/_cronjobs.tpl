@@ -42,6 +42,9 @@ says of a job replaces, key by key, what the defaults say.
 {{- range $name, $deadline := dict "snapshot" "1h" "verify-sample" "6h" "verify" "24h" "rehearse" "12h" "prune" "1h" -}}
 {{- $job := mergeOverwrite (dict "deadline" $deadline "timeZone" ($own.timeZone | default $defaults.timeZone | default "UTC"))
       (get $defaults $name | default dict) (get $own $name | default dict) -}}
+{{- /* off is the boolean false once Helm has read it, which a merge takes for nothing. */ -}}
+{{- $said := get $own $name | default dict -}}
+{{- if hasKey $said "schedule" -}}{{- $_ := set $job "schedule" $said.schedule -}}{{- end -}}
 {{- if and $job.schedule (ne (toString $job.schedule) "off") -}}
 {{- $list = append $list (set $job "name" $name) -}}
 {{- end -}}

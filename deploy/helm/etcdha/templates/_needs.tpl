@@ -108,8 +108,14 @@
 {{- if and (eq $kind "Deployment") $onHost -}}
 {{- fail (printf "a Deployment has not %s, which is the node's; a DaemonSet has it, on the nodes of the control plane; or put files at secrets/NAME/KEY" (append (concat $outermost $writable) "127.0.0.1" | first)) -}}
 {{- end -}}
-{{- if and .Values.serviceMonitor (eq (int $server.port) 0) -}}
-{{- fail (printf "nobody can reach server.listen %q from outside of the pod; for example listen: :2391, with a tokenFile" $listen) -}}
+{{- if and .Values.serviceMonitor (ne $kind "CronJob") -}}
+{{- if not $server.public -}}
+{{- fail (printf "nobody can reach server.listen %q from outside of the pod; for example listen: :2391, with tokenFile: secrets/NAME/KEY" $listen) -}}
+{{- end -}}
+{{- $token := ($config.server | default dict).tokenFile | default "" -}}
+{{- if not (include "etcdha.secretKey" $token) -}}
+{{- fail (printf "a ServiceMonitor has no token to ask the daemon with: server.tokenFile %q is no key of a Secret; for example tokenFile: secrets/etcdha-token/token" $token) -}}
+{{- end -}}
 {{- end -}}
 {{- dict "spool" $spool "variables" ($variables | uniq | sortAlpha) "secrets" $secrets "readable" $outermost "writable" $writable
       "hostNetwork" $hostNetwork "hostFiles" $hostFiles "onHost" $onHost "server" $server "kind" $kind | toJson -}}

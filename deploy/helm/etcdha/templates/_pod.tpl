@@ -11,7 +11,7 @@ automountServiceAccountToken: false
 enableServiceLinks: false
 # A cluster that is full needs its backups no less.
 priorityClassName: system-cluster-critical
-# Runs get 30 s to come to their end, and then locks are given back.
+# Runs get 30 s to come to their end; then records are written, locks given back, and webhooks told.
 terminationGracePeriodSeconds: 60
 {{- if $needs.hostNetwork }}
 # The member of the node is reached on loopback.
