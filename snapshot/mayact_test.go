@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,8 +56,11 @@ func TestASaveWithoutLeave(t *testing.T) {
 func TestSameLifeReadsTheNewestOnly(t *testing.T) {
 	store := january()
 	var opened []string
+	var several sync.Mutex
 	c := &snapshot.Catalog{Store: &faulty{Store: store, open: func(ctx context.Context, key string) (io.ReadCloser, error) {
+		several.Lock()
 		opened = append(opened, key)
+		several.Unlock()
 		return store.Open(ctx, key)
 	}}, Cluster: "prod"}
 	backups, _ := list(t, c)

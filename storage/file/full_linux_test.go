@@ -18,7 +18,8 @@ import (
 )
 
 // A disk that takes no more in the middle of an object. The limit is on the
-// size of a file: the system refuses a write in the same way.
+// size of a file: the system refuses a write in the same way. It is beyond what the
+// process writes beside, such as its test log.
 func TestNoRoomForAnObject(t *testing.T) {
 	signal.Ignore(unix.SIGXFSZ)
 	defer signal.Reset(unix.SIGXFSZ)
@@ -29,10 +30,11 @@ func TestNoRoomForAnObject(t *testing.T) {
 	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &old); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 64 << 10, Max: old.Max}); err != nil {
+	const room = 16 << 20
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: room, Max: old.Max}); err != nil {
 		t.Fatal(err)
 	}
-	err := s.Put(t.Context(), "cluster/object", strings.NewReader(strings.Repeat("k", 100<<10)))
+	err := s.Put(t.Context(), "cluster/object", strings.NewReader(strings.Repeat("k", room+1)))
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &old); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"math"
+	"sync"
 
 	"github.com/etcdha/etcdha/storage"
 )
@@ -127,6 +128,7 @@ func Flip(offset int64) Fault {
 // Overwrite lets a Put replace what is there, as a server does that ignores the
 // condition of a conditional create. If its reader fails, the old object stays.
 func Overwrite() Fault {
+	var one sync.Mutex // two that removed the same object at once would not both win
 	return Fault{
 		name: "overwrite",
 		put: func(ctx context.Context, s storage.Store, key string, r io.Reader) error {
@@ -134,6 +136,8 @@ func Overwrite() Fault {
 			if err != nil {
 				return err
 			}
+			one.Lock()
+			defer one.Unlock()
 			if err := s.Delete(ctx, key); err != nil {
 				return err
 			}
